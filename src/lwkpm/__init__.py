@@ -1,0 +1,3 @@
+"""lwkpm: a PMIx-aware MPI launcher for HPC containers and lightweight kernels."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The node agent: carries a `Plan` out."""

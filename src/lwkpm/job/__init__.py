@@ -1,0 +1,1 @@
+"""What was asked (`AppContext`, `Job`) and the plan made from it; pure, no I/O."""

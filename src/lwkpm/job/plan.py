@@ -1,0 +1,49 @@
+"""The plan: everything decided before anything is done. Printed by ``--dry-run`` and carried out by the agent."""
+
+from __future__ import annotations
+
+from lwkpm.job.spec import Job
+from lwkpm.value import Value
+
+
+class Proc(Value):
+    """One rank: where it runs. `cpus` are logical CPU numbers, empty = not bound."""
+
+    rank: int
+    app: int  # index into Job.apps (PMI appnum)
+    local_rank: int
+    node: int = 0
+    cpus: tuple[int, ...] = ()
+
+
+class ContainerPlan(Value):
+    """What conenter does to make one container: `ops` in order (see launcher/README.md for the operations)."""
+
+    image: str  # as given by the user
+    kind: str  # host, rootfs, squashfs, sif
+    ops: tuple[tuple[str, ...], ...]
+    mpi: str = ""  # what inspection found, for messages
+
+
+class AppPlan(Value):
+    """One app context made ready: environment common to its ranks (``NAME=value``), its container and cwd."""
+
+    argv: tuple[str, ...]
+    container: int  # index into Plan.containers
+    env: tuple[str, ...]
+    cwd: str
+
+
+class Plan(Value):
+    """A whole job on one node."""
+
+    job: Job
+    jobid: str  # PMIx namespace, PMI jobid
+    kvsname: str
+    hostname: str
+    jobdir: str  # private session directory, the same path inside the container
+    containers: tuple[ContainerPlan, ...]
+    apps: tuple[AppPlan, ...]
+    procs: tuple[Proc, ...]
+    universe_size: int
+    notes: tuple[str, ...] = ()
