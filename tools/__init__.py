@@ -1,0 +1,1 @@
+"""Development tools: set-up, images, benchmarks. Nothing here is installed."""
