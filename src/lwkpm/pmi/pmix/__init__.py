@@ -1,0 +1,1 @@
+"""The PMIx server: libpmix by dlopen, driven from the agent's loop."""

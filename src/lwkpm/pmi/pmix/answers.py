@@ -1,0 +1,66 @@
+"""Answering upcalls: calling the saved callback, and keeping the memory that libpmix still reads after it returned."""
+
+from __future__ import annotations
+
+from lwkpm.pmi.pmix import constants as c
+from lwkpm.pmi.pmix.values import NULL, ffi, make_infos, make_pdata
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from lwkpm.pmi.pmix.values import Info, Proc
+
+    Token = tuple[Any, Any]  # the library's callback and its cbdata
+
+
+class Answers:
+    """Sends answers. Callable from the loop's thread; libpmix hands them over to its own."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Any] = {}
+        self._next = 0
+        self._release = ffi.callback("pmix_release_cbfunc_t", self._drop)
+
+    def _drop(self, key: Any) -> None:
+        self._kept.pop(int(ffi.cast("uintptr_t", key)), None)
+
+    def _keep(self, memory: Any) -> Any:
+        """A release_cbdata under which `memory` stays alive until libpmix calls release_fn."""
+        self._next += 1
+        self._kept[self._next] = memory
+        return ffi.cast("void *", self._next)
+
+    def done(self, token: Token, status: int) -> None:
+        """Answer an operation that returns only a status."""
+        reply, cbdata = token
+        if reply:
+            reply(status, cbdata)
+
+    def modex(self, token: Token, status: int, data: bytes) -> None:
+        """Answer a fence or a direct modex; `data` may hold NUL bytes."""
+        reply, cbdata = token
+        if not data:
+            reply(status, NULL, 0, cbdata, NULL, NULL)
+            return
+        blob = ffi.new("char[]", data)
+        reply(status, blob, len(data), cbdata, self._release, self._keep(blob))
+
+    def infos(self, token: Token, status: int, infos: Sequence[Info]) -> None:
+        """Answer a query or a group operation."""
+        reply, cbdata = token
+        if not infos:
+            reply(status, NULL, 0, cbdata, NULL, NULL)
+            return
+        array, count, keep = make_infos(infos)
+        reply(status, array, count, cbdata, self._release, self._keep(keep))
+
+    def found(self, token: Token, data: Sequence[tuple[Proc, Info]], missing: int = c.ERR_NOT_FOUND) -> None:
+        """Answer a lookup; libpmix packs the data before it returns, so nothing has to be kept."""
+        reply, cbdata = token
+        if not data:
+            reply(missing, NULL, 0, cbdata)
+            return
+        array, count, _keep = make_pdata(data)
+        reply(c.SUCCESS, array, count, cbdata)

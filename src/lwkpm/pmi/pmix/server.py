@@ -1,0 +1,229 @@
+"""The PMIx server of one node: libpmix with its progress thread, and the loop's side of it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from lwkpm.errors import PmiError
+from lwkpm.pmi.pmix import constants as c
+from lwkpm.pmi.pmix.job import job_infos, proc_infos
+from lwkpm.pmi.pmix.library import find_library
+from lwkpm.pmi.pmix.requests import Requests
+from lwkpm.pmi.pmix.upcalls import Upcalls
+from lwkpm.pmi.pmix.values import NULL, encode, ffi, make_infos, make_proc, read_strings, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from lwkpm.pmi.pmix.events import PmixEvent
+    from lwkpm.pmi.pmix.job import Node
+    from lwkpm.pmi.pmix.requests import Fence, Modex
+    from lwkpm.pmi.pmix.values import Info
+
+# The components that every client from PMIx 3 on has. With gds shmem2 on offer a PMIx 3 client prints a page about a
+# missing component (open-mpi/ompi#12146); munge needs its daemon inside the container.
+SERVER_SETTINGS = {"PMIX_MCA_gds": "hash", "PMIX_MCA_psec": "native"}
+FINE = (c.SUCCESS, c.OPERATION_SUCCEEDED)
+
+
+def open_wake_pair() -> tuple[int, int]:
+    """(read fd, write fd), the same number twice for an eventfd; Python 3.9 has only pipes."""
+    if hasattr(os, "eventfd"):
+        fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        return fd, fd
+    return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+class PmixServer:
+    """Serves PMIx to the ranks of this node.
+
+    Every method belongs to the loop's thread. Calls into libpmix release the GIL and may block until its progress
+    thread has run; upcalls of that thread take the GIL only to queue a record (see `upcalls`).
+    """
+
+    def __init__(self, library_path: str | None, tmpdir: str, hostname: str) -> None:
+        library = find_library(library_path)
+        self._lib = library.functions
+        self.library = library.path
+        self.version = ".".join(map(str, library.version))
+        self._running = False
+        self._environments: dict[str, list[str]] = {}
+        self._jobs: dict[str, int] = {}
+        self._queue: deque[tuple[Any, ...]] = deque()
+        self._read_fd, self._write_fd = open_wake_pair()
+        self._upcalls = Upcalls(self._queue, self._write_fd)
+        self._requests = Requests(lambda: list(self._jobs))
+        self._init(tmpdir, hostname)
+
+    def _init(self, tmpdir: str, hostname: str) -> None:
+        infos: list[Info] = [
+            (c.SERVER_TMPDIR, c.STRING, tmpdir),
+            (c.SYSTEM_TMPDIR, c.STRING, tmpdir),
+            (c.SERVER_NSPACE, c.STRING, f"lwkpm-{os.getpid()}"),
+            (c.SERVER_RANK, c.PROC_RANK, 0),
+            (c.HOSTNAME, c.STRING, hostname),
+        ]
+        array, count, _keep = make_infos(infos)
+        saved = _set_environment(SERVER_SETTINGS)
+        try:
+            status = self._lib.PMIx_server_init(self._upcalls.module, array, count)
+        finally:
+            _restore_environment(saved)
+        self._running = status in FINE
+        if not self._running:
+            self._close()
+            self._check(status, "PMIx_server_init")
+
+    def _check(self, status: int, call: str) -> None:
+        if status not in FINE:
+            raise PmiError(
+                "LWKPM-E052",
+                f"the PMIx library refused {call}",
+                f"{text(self._lib.PMIx_Error_string(status))} ({status}) from {self.library}, version {self.version}",
+                "check that the session directory is writable; choose another library with $LWKPM_LIBPMIX",
+            )
+
+    @property
+    def fence_handler(self) -> Callable[[Fence], None]:
+        """Called with each fence that needs other nodes; it must call `Fence.complete`, now or later."""
+        return self._requests.fence_handler
+
+    @fence_handler.setter
+    def fence_handler(self, handler: Callable[[Fence], None]) -> None:
+        self._requests.fence_handler = handler
+
+    @property
+    def modex_handler(self) -> Callable[[Modex], None]:
+        """Called when a local rank wants data of a rank on another node; it must call `Modex.complete`."""
+        return self._requests.modex_handler
+
+    @modex_handler.setter
+    def modex_handler(self, handler: Callable[[Modex], None]) -> None:
+        self._requests.modex_handler = handler
+
+    def fileno(self) -> int:
+        """Readable when `dispatch` has something to do."""
+        return self._read_fd
+
+    def dispatch(self) -> list[PmixEvent]:
+        """Answer all queued requests; the events among them, in order."""
+        try:
+            os.read(self._read_fd, 4096)
+        except BlockingIOError:
+            pass
+        events: list[PmixEvent] = []
+        while self._queue:
+            events.extend(self._requests.handle(self._queue.popleft()))
+        self._requests.expire()
+        return events
+
+    def next_deadline(self) -> float | None:
+        """When to call `dispatch` at the latest (time.monotonic), None = only when readable."""
+        return self._requests.next_deadline()
+
+    def register_job(
+        self,
+        nspace: str,
+        *,
+        appnums: Sequence[int],
+        local_ranks: Sequence[int],
+        universe_size: int,
+        hostname: str,
+        uid: int,
+        gid: int,
+        extra: Sequence[Info] = (),
+        nodes: Sequence[Node] | None = None,
+    ) -> None:
+        """Make a job known: `appnums` and `local_ranks` by rank, `uid` and `gid` of the job's owner.
+
+        `nodes` are (host name, its ranks in local-rank order) when there are more than this one; `hostname` says which
+        is ours. `extra` job attributes are passed on as they are.
+        """
+        if nodes is None:
+            nodes = [(hostname, sorted(range(len(appnums)), key=lambda rank: local_ranks[rank]))]
+        here = [host for host, _ in nodes].index(hostname)
+        infos = job_infos(nspace, appnums, nodes, here, universe_size)
+        infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *extra]
+        array, count, _keep = make_infos([*infos, *proc_infos(appnums, nodes)])
+        # No callback: the call waits for the progress thread, so the arrays may go when it returns.
+        status = self._lib.PMIx_server_register_nspace(encode(nspace), len(nodes[here][1]), array, count, NULL, NULL)
+        self._check(status, "PMIx_server_register_nspace")
+        self._jobs[nspace] = len(appnums)
+
+    def register_client(self, nspace: str, rank: int, uid: int, gid: int) -> None:
+        """Admit a rank: ids are those its process shows to the kernel here (psec native compares them)."""
+        proc = make_proc(nspace, rank)
+        status = self._lib.PMIx_server_register_client(proc, uid, gid, NULL, NULL, NULL)
+        self._check(status, "PMIx_server_register_client")
+
+    def environment(self, nspace: str, rank: int) -> list[str]:
+        """``NAME=value`` for a rank's process.
+
+        PMIx_server_setup_fork is asked once per job: measured with 4.2.2 and 5.0.11, only PMIX_RANK differs between
+        ranks of a job.
+        """
+        common = self._environments.get(nspace)
+        if common is None:
+            common = [entry for entry in self.setup_fork(nspace, rank) if not entry.startswith("PMIX_RANK=")]
+            self._environments[nspace] = common
+        return [*common, f"PMIX_RANK={rank}"]
+
+    def setup_fork(self, nspace: str, rank: int) -> list[str]:
+        """What PMIx_server_setup_fork gives for one rank."""
+        holder = ffi.new("char ***")
+        self._check(self._lib.PMIx_server_setup_fork(make_proc(nspace, rank), holder), "PMIx_server_setup_fork")
+        entries = read_strings(holder[0])
+        for index in range(len(entries)):
+            self._lib.free(holder[0][index])
+        self._lib.free(holder[0])
+        return entries
+
+    def notify(self, status: int, nspace: str, rank: int = c.RANK_WILDCARD) -> None:
+        """Tell the job's local ranks of an event (a PMIx status such as PMIX_ERR_JOB_ABORTED) about a rank."""
+        source = make_proc(nspace, rank)
+        array, count, _keep = make_infos([(c.EVENT_AFFECTED_PROC, c.PROC, (nspace, rank))])
+        # With no callback libpmix copies what it needs before it returns.
+        self._check(
+            self._lib.PMIx_Notify_event(status, source, c.RANGE_NAMESPACE, array, count, NULL, NULL),
+            "PMIx_Notify_event",
+        )
+
+    def deregister_client(self, nspace: str, rank: int) -> None:
+        """Forget a rank, for instance one that ended."""
+        self._lib.PMIx_server_deregister_client(make_proc(nspace, rank), NULL, NULL)
+
+    def deregister_job(self, nspace: str) -> None:
+        """Forget a job and its ranks."""
+        self._lib.PMIx_server_deregister_nspace(encode(nspace), NULL, NULL)
+        self._environments.pop(nspace, None)
+        self._jobs.pop(nspace, None)
+
+    def stop(self) -> None:
+        """End the library and close the descriptor; more than once does no harm."""
+        if self._running:
+            self._running = False
+            self._lib.PMIx_server_finalize()
+        self._close()
+
+    def _close(self) -> None:
+        for fd in {self._read_fd, self._write_fd} - {-1}:
+            os.close(fd)
+        self._read_fd = self._write_fd = -1
+
+
+def _set_environment(settings: dict[str, str]) -> dict[str, str]:
+    """Let libpmix see only `settings` of all PMIX_*: it reads them from the environment; what was there before."""
+    saved = {name: value for name, value in os.environ.items() if name.startswith("PMIX_")}
+    for name in saved:
+        del os.environ[name]
+    os.environ.update(settings)
+    return saved
+
+
+def _restore_environment(saved: dict[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith("PMIX_")]:
+        del os.environ[name]
+    os.environ.update(saved)

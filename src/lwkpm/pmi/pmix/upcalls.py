@@ -1,0 +1,137 @@
+"""The server module: functions that libpmix calls on its progress thread.
+
+Each one copies its arguments into a record, queues it, wakes the loop and returns. libpmix's thread takes the GIL for
+that (some 10 us); our calls into libpmix are made by cffi without the GIL, so a call that blocks until the progress
+thread has done its part, such as PMIx_server_register_nspace, cannot deadlock with an upcall.
+
+Where the Standard allows it the answer is given at once as PMIX_OPERATION_SUCCEEDED: connect, finalize and abort of a
+rank then never wait for a busy loop.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lwkpm.pmi.pmix import constants as c
+from lwkpm.pmi.pmix.values import ffi, read_infos, read_proc, read_procs, read_strings, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque
+    from typing import Any
+
+# Member of pmix_server_module_t -> C type. Members that are missing here stay NULL, and libpmix answers
+# PMIX_ERR_NOT_SUPPORTED itself (allocate, job_control, monitor, credentials, I/O forwarding, tools, fabric).
+MEMBERS = {
+    "client_connected": "lwkpm_client_fn",
+    "client_finalized": "lwkpm_client_fn",
+    "abort": "lwkpm_abort_fn",
+    "fence_nb": "lwkpm_fence_fn",
+    "direct_modex": "lwkpm_dmodex_fn",
+    "publish": "lwkpm_publish_fn",
+    "lookup": "lwkpm_lookup_fn",
+    "unpublish": "lwkpm_unpublish_fn",
+    "spawn": "lwkpm_spawn_fn",
+    "connect": "lwkpm_connect_fn",
+    "disconnect": "lwkpm_connect_fn",
+    "register_events": "lwkpm_register_events_fn",
+    "deregister_events": "lwkpm_deregister_events_fn",
+    "notify_event": "lwkpm_notify_fn",
+    "query": "lwkpm_query_fn",
+    "log": "lwkpm_log_fn",
+    "group": "lwkpm_group_fn",
+    "client_connected2": "lwkpm_client2_fn",
+}
+WAKE = (1).to_bytes(8, "little")  # an eventfd takes 8 bytes; a pipe takes them as well
+
+
+class Upcalls:
+    """Owns the module struct and its closures; they must live until PMIx_server_finalize has returned."""
+
+    def __init__(self, queue: deque[tuple[Any, ...]], wake_fd: int) -> None:
+        self._queue = queue
+        self._wake_fd = wake_fd
+        self._closures: list[Any] = []
+        self.module = ffi.new("pmix_server_module_t *")  # zero-filled: members we do not know stay NULL
+        for name, c_type in MEMBERS.items():
+            closure = ffi.callback(c_type, getattr(self, name), error=c.ERROR)
+            self._closures.append(closure)
+            setattr(self.module, name, ffi.cast("void *", closure))
+
+    def _put(self, *record: Any) -> int:
+        self._queue.append(record)
+        try:
+            os.write(self._wake_fd, WAKE)
+        except BlockingIOError:  # the counter or pipe is full: the loop has been woken often enough
+            pass
+        return c.SUCCESS
+
+    def _put_done(self, *record: Any) -> int:
+        self._put(*record)
+        return c.OPERATION_SUCCEEDED
+
+    def client_connected(self, proc: Any, _object: Any, _reply: Any, _token: Any) -> int:
+        return self._put_done("connected", read_proc(proc))
+
+    def client_connected2(self, proc: Any, _object: Any, _info: Any, _ninfo: int, _reply: Any, _token: Any) -> int:
+        return self._put_done("connected", read_proc(proc))
+
+    def client_finalized(self, proc: Any, _object: Any, _reply: Any, _token: Any) -> int:
+        return self._put_done("finalized", read_proc(proc))
+
+    def abort(
+        self, proc: Any, _object: Any, status: int, msg: Any, procs: Any, nprocs: int, _reply: Any, _token: Any
+    ) -> int:
+        return self._put_done("aborted", read_proc(proc), status, text(msg), read_procs(procs, nprocs))
+
+    def fence_nb(
+        self, procs: Any, nprocs: int, info: Any, ninfo: int, data: Any, ndata: int, reply: Any, token: Any
+    ) -> int:
+        blob = bytes(ffi.buffer(data, ndata)) if ndata else b""
+        return self._put("fence", read_procs(procs, nprocs), read_infos(info, ninfo), blob, reply, token)
+
+    def direct_modex(self, proc: Any, info: Any, ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("modex", read_proc(proc), read_infos(info, ninfo), reply, token)
+
+    def publish(self, proc: Any, info: Any, ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("publish", read_proc(proc), read_infos(info, ninfo), reply, token)
+
+    def lookup(self, proc: Any, keys: Any, info: Any, ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("lookup", read_proc(proc), read_strings(keys), read_infos(info, ninfo), reply, token)
+
+    def unpublish(self, proc: Any, keys: Any, _info: Any, _ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("unpublish", read_proc(proc), read_strings(keys), reply, token)
+
+    def spawn(self, proc: Any, _info: Any, _ninfo: int, apps: Any, napps: int, _reply: Any, _token: Any) -> int:
+        commands = [text(apps[index].cmd) for index in range(napps)]
+        self._put("spawn", read_proc(proc), commands, sum(apps[index].maxprocs for index in range(napps)))
+        return c.ERR_NOT_SUPPORTED
+
+    def connect(self, _procs: Any, _nprocs: int, _info: Any, _ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("connect", reply, token)
+
+    disconnect = connect
+
+    def register_events(self, _codes: Any, _ncodes: int, _info: Any, _ninfo: int, _reply: Any, _token: Any) -> int:
+        return c.OPERATION_SUCCEEDED
+
+    def deregister_events(self, _codes: Any, _ncodes: int, _reply: Any, _token: Any) -> int:
+        return c.OPERATION_SUCCEEDED
+
+    def notify_event(
+        self, _code: int, _source: Any, _range: int, _info: Any, _ninfo: int, _reply: Any, _token: Any
+    ) -> int:
+        # libpmix has told its local clients before it asks the host to tell other nodes.
+        return c.OPERATION_SUCCEEDED
+
+    def query(self, _proc: Any, queries: Any, nqueries: int, reply: Any, token: Any) -> int:
+        keys = [key for index in range(nqueries) for key in read_strings(queries[index].keys)]
+        return self._put("query", keys, reply, token)
+
+    def log(self, proc: Any, data: Any, ndata: int, _directives: Any, _ndirs: int, reply: Any, token: Any) -> int:
+        return self._put("log", read_proc(proc), read_infos(data, ndata), reply, token)
+
+    def group(
+        self, op: int, name: Any, procs: Any, nprocs: int, directives: Any, ndirs: int, reply: Any, token: Any
+    ) -> int:
+        return self._put("group", op, text(name), read_procs(procs, nprocs), read_infos(directives, ndirs), reply, token)
