@@ -266,9 +266,9 @@ OPTIONS: tuple[Option, ...] = (
         dest="pmi",
         kind="choice",
         metavar="WHICH",
-        choices=("auto", "pmix", "pmi2", "pmi1"),
+        choices=("auto", "pmix", "pmi2", "pmi1", "port"),
         group="PMI",
-        help="auto (all at once), pmix, pmi2 or pmi1",
+        help="auto (all at once), pmix, pmi2, pmi1, or port (PMI-1 over TCP, where descriptors get lost)",
     ),
     Option(
         names=("-v", "--verbose"),

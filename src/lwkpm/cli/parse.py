@@ -146,8 +146,8 @@ class _Reader:
             self.job[option.dest] = value
 
     def _verbosity(self, kind: str) -> int:
-        steps = {"quiet": -1, "most": _MOST_VERBOSE}
-        return steps.get(kind, min(max(self.job.get("verbosity", 0), 0) + 1, _MOST_VERBOSE))
+        before: int = max(self.job.get("verbosity", 0), 0)
+        return {"quiet": -1, "most": _MOST_VERBOSE}.get(kind, min(before + 1, _MOST_VERBOSE))
 
     def _program(self, part: _Part) -> None:
         words = []
@@ -276,7 +276,9 @@ def unknown_option(spelled: str) -> UsageError:
         return UsageError("LWKPM-E001", what, why, f"{foreign.instead}; {see}")
     short = BY_KEY.get(spelled[:2])
     if short is not None and short.kind == "count" and spelled[2:].isdigit():
-        return UsageError("LWKPM-E001", what, "a value is not glued to its option", f"write {spelled[:2]} {spelled[2:]}")
+        return UsageError(
+            "LWKPM-E001", what, "a value is not glued to its option", f"write {spelled[:2]} {spelled[2:]}"
+        )
     near = nearest(spelled)
     if near is None:
         return UsageError("LWKPM-E001", what, "lwkpm-run has no option like it", see)

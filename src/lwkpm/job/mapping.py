@@ -148,9 +148,7 @@ def _places(where: str, binding: str, topology: Topology) -> Places:
     """The domains that ranks are dealt to, with the units each has."""
     cores = topology.cores()
     single = where == "hwthread" or (binding == "hwthread" and where != "core")
-    if where in ("core", "hwthread"):
-        single = where == "hwthread"
-    units = [(cpu,) for core in cores for cpu in core] if single else list(cores)
+    units: list[Cpus] = [(cpu,) for core in cores for cpu in core] if single else list(cores)
     if where not in ("numa", "package"):
         return [units]
     of_cpu = topology.numa_of_cpu if where == "numa" else topology.package_of_cpu

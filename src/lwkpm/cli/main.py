@@ -1,0 +1,154 @@
+"""Entry points: ``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``). Everything is imported when needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lwkpm.errors import EXIT_LAUNCHER, LwkpmError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
+
+EXIT_INTERRUPTED = 130
+_RED, _BOLD, _PLAIN = "\033[31m", "\033[1m", "\033[0m"
+
+USAGE = """usage: lwkpm run [options] IMAGE APP [ARGS]   run an MPI job in a container (also: lwkpm-run)
+       lwkpm explain [CODE]                   what an error code means and what to do
+       lwkpm --version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``lwkpm``: the exit status of the command."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return _guarded(lambda: _dispatch(words), words)
+
+
+def run_main(argv: Sequence[str] | None = None) -> int:
+    """``lwkpm-run``: the exit status of the job."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return _guarded(lambda: _run(words), words)
+
+
+def _dispatch(words: list[str]) -> int:
+    command = words[0] if words else "--help"
+    known = {"run": _run, "explain": _explain, "--version": _version, "-V": _version, "--help": _usage, "-h": _usage}
+    if command in known:
+        return known[command](words[1:])
+    raise UsageError(
+        "LWKPM-E015",
+        f"lwkpm has no command {command!r}",
+        "the commands are run and explain",
+        "to start a job: lwkpm run -n 4 IMAGE PROGRAM",
+    )
+
+
+def _run(words: list[str]) -> int:
+    from lwkpm.cli.parse import AnswerOnly, parse_run
+
+    try:
+        job = parse_run(words, os.environ)
+    except AnswerOnly as answer:
+        return _version([]) if answer.topic == "version" else _run_help()
+    from lwkpm.cli.run import run
+
+    return run(job, os.environ)
+
+
+def _run_help() -> int:
+    from lwkpm.cli.help import run_help
+
+    sys.stdout.write(run_help())
+    return 0
+
+
+def _explain(words: list[str]) -> int:
+    from lwkpm.cli.explain import explain
+
+    sys.stdout.write(explain(words))
+    return 0
+
+
+def _version(_words: list[str]) -> int:
+    from lwkpm import __version__
+
+    sys.stdout.write(f"lwkpm {__version__}\n")
+    return 0
+
+
+def _usage(_words: list[str]) -> int:
+    sys.stdout.write(USAGE)
+    return 0
+
+
+def _guarded(command: Callable[[], int], words: Sequence[str]) -> int:
+    """Runs a command; turns whatever it raises into a message and a status."""
+    try:
+        status = command()
+        sys.stdout.flush()
+        return status
+    except LwkpmError as error:
+        print_error(error, wants_color(_peek_color(words), os.environ, sys.stderr))
+        return error.exit_status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except (
+        BrokenPipeError
+    ):  # `lwkpm-run --help | head`: nobody reads on, and the interpreter's last flush must not fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_LAUNCHER
+    except Exception as error:
+        _print_bug(error)
+        return EXIT_LAUNCHER
+
+
+def print_error(error: LwkpmError, color: bool, stream: TextIO | None = None) -> None:
+    """The three parts and the code, on stderr; lines of a long part are indented under its first."""
+    red, bold, plain = (_RED, _BOLD, _PLAIN) if color else ("", "", "")
+    text = (
+        f"lwkpm: {red}error:{plain} {bold}{error.what}{plain}\n"
+        f"  why: {_indented(error.why)}\n"
+        f"  do:  {_indented(error.fix)}\n"
+        f"  [{error.code}]\n"
+    )
+    (stream or sys.stderr).write(text)
+
+
+def _indented(text: str) -> str:
+    return text.strip().replace("\n", "\n       ")
+
+
+def wants_color(choice: str, environ: Mapping[str, str], stream: TextIO) -> bool:
+    """``--color``, then NO_COLOR and FORCE_COLOR (not empty = set), then whether `stream` is a terminal."""
+    if choice in ("always", "never"):
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and environ.get("TERM", "dumb") != "dumb"
+
+
+def _peek_color(words: Sequence[str]) -> str:
+    """The ``--color`` of a command line that may be too wrong to be parsed."""
+    for word, following in zip(words, [*words[1:], ""]):
+        name, _, value = word.partition("=")
+        if name in ("--color", "--colour"):
+            return value or following
+    return "auto"
+
+
+def _print_bug(error: Exception) -> None:
+    if os.environ.get("LWKPM_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exc()
+    sys.stderr.write(
+        f"lwkpm: error: {type(error).__name__}: {error}\n"
+        "  why: this is a bug in lwkpm\n"
+        "  do:  run it again with LWKPM_DEBUG=1 and report the traceback it then prints\n"
+        "  [LWKPM-E099]\n"
+    )
