@@ -141,7 +141,7 @@ def read_elf_from(read: Reader) -> Elf:
         type=TYPES.get(kind, str(kind)),
         interp=_interpreter(source, segments),
         needed=tuple(dynamic.get(DT_NEEDED, ())),
-        runpath=":".join(dynamic.get(DT_RUNPATH) or dynamic.get(DT_RPATH, ())),
+        runpath=":".join(dynamic.get(DT_RUNPATH, dynamic.get(DT_RPATH, ()))),
         soname=":".join(dynamic.get(DT_SONAME, ())),
     )
 

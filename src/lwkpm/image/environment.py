@@ -24,7 +24,7 @@ OPENERS = ("if", "for", "while", "until", "case")
 CLOSERS = ("fi", "done", "esac", "}")
 
 
-class _Unparsed(Exception):
+class _UnparsedError(Exception):
     """The line needs a real shell."""
 
 
@@ -65,8 +65,7 @@ def _is_name(text: str) -> bool:
 def _read_script(text: str, found: dict[str, str]) -> None:
     """Add the assignments of one script to `found`."""
     depth = 0
-    for line in text.splitlines():
-        line = line.strip()
+    for line in map(str.strip, text.splitlines()):
         words = line.replace(";", " ").split()
         first, last = (words[0], words[-1]) if words else ("", "")
         opens = first in OPENERS or last == "{"
@@ -85,7 +84,7 @@ def _read_line(line: str, found: dict[str, str]) -> None:
             given = _default(rest.strip(), found)
         else:
             return
-    except _Unparsed:
+    except _UnparsedError:
         return
     for name, value in given.items():
         if len(found) < MAX_VARIABLES and len(value) <= MAX_VALUE:
@@ -98,7 +97,7 @@ def _assignments(text: str, found: dict[str, str]) -> dict[str, str]:
     while text and text[0] not in ";#":
         name, equals, rest = text.partition("=")
         if not equals or not _is_name(name):
-            raise _Unparsed
+            raise _UnparsedError
         given[name], used = _word({**found, **given}, rest)
         text = rest[used:].lstrip(" \t")
     return given
@@ -110,10 +109,10 @@ def _default(text: str, found: dict[str, str]) -> dict[str, str]:
     name, assign, rest = text.removeprefix("${").partition("=")
     name = name.removesuffix(":")
     if not text.startswith("${") or not assign or not rest.endswith("}") or not _is_name(name):
-        raise _Unparsed
+        raise _UnparsedError
     value, used = _word(found, rest[:-1])
     if used != len(rest) - 1:
-        raise _Unparsed
+        raise _UnparsedError
     return {} if found.get(name) else {name: value}
 
 
@@ -139,12 +138,12 @@ def _word(known: dict[str, str], text: str) -> tuple[str, int]:
             piece, at = _expand(known, text, at + 1)
             out.append(piece)
         elif char == "`" or (not quote and char in "&|<>(){}*?[]~"):
-            raise _Unparsed
+            raise _UnparsedError
         else:
             out.append(char)
             at += 1
     if quote:
-        raise _Unparsed  # the string goes on in the next line
+        raise _UnparsedError  # the string goes on in the next line
     return "".join(out), at
 
 
@@ -152,7 +151,7 @@ def _escape(text: str, at: int, quoted: bool) -> tuple[str, int]:
     """What a backslash and its next character stand for; in double quotes it protects only four characters."""
     following = text[at + 1 : at + 2]
     if not following:
-        raise _Unparsed
+        raise _UnparsedError
     return (following if not quoted or following in '$`"\\' else "\\" + following), at + 2
 
 
@@ -163,10 +162,10 @@ def _expand(known: dict[str, str], text: str, at: int) -> tuple[str, int]:
         while end < len(text) and _is_name(text[at : end + 1]):
             end += 1
         if end == at:
-            raise _Unparsed  # $( ), $1, $? ...
+            raise _UnparsedError  # $( ), $1, $? ...
         return known.get(text[at:end], ""), end
     end = text.find("}", at)
     name, given, fallback = text[at + 1 : end].partition(":-")
     if end < 0 or not _is_name(name) or "$" in fallback or "`" in fallback:
-        raise _Unparsed
+        raise _UnparsedError
     return known.get(name) or (fallback.replace('"', "").replace("'", "") if given else ""), end + 1
