@@ -1,0 +1,117 @@
+"""A rank's standard streams: pipes, files and the launcher's own descriptors."""
+
+from __future__ import annotations
+
+import os
+
+from lwkpm.agent.output import Stream
+from lwkpm.agent.sink import Sink
+from lwkpm.errors import LwkpmError, ResourceError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lwkpm.agent.loop import Loop
+    from lwkpm.agent.rank import Rank
+    from lwkpm.job.plan import Plan
+
+
+class StandardStreams:
+    """Opens the three streams of every rank and owns where they lead."""
+
+    def __init__(self, loop: Loop, plan: Plan, on_end: Callable[[Stream], None]) -> None:
+        self._loop = loop
+        self._plan = plan
+        self._on_end = on_end
+        self._null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._stdin_pipes: list[int] = []
+        self._files: dict[str, Sink] = {}
+        self.stdout = Sink(loop, 1)
+        self.stderr = Sink(loop, 2)
+        self._stdin_is_open = _is_open(0)
+
+    def open(self, rank: Rank) -> list[int]:
+        """stdin, stdout and stderr for the rank, to be handed over and closed here."""
+        job = self._plan.job
+        try:
+            out_read, out_write = os.pipe2(os.O_CLOEXEC)
+            err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            raise ResourceError(
+                "LWKPM-E073",
+                f"cannot open the streams of rank {rank.number}",
+                f"{error.strerror}: each rank needs 3 descriptors of the launcher ({os.sysconf('SC_OPEN_MAX')} allowed)",
+                "raise the limit of open files (ulimit -n) or start fewer ranks",
+            ) from None
+        prefix = b"[%d] " % rank.number if job.label else b""
+        rank.out = Stream(self._loop, out_read, self._sink(job.outfile, rank, self.stdout), prefix, self._on_end)
+        rank.err = Stream(self._loop, err_read, self._sink(job.errfile, rank, self.stderr), prefix, self._on_end)
+        rank.err.keep_tail = True
+        return [self._stdin(rank.number), out_write, err_write]
+
+    def _stdin(self, rank: int) -> int:
+        mode = self._plan.job.stdin
+        wanted = self._stdin_is_open and (mode == "all" or mode == str(rank))
+        if not wanted:
+            return os.dup(self._null_fd)
+        if mode != "all" and not os.isatty(0):
+            return os.dup(0)  # the rank reads the file or pipe itself; nothing is copied
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        self._stdin_pipes.append(write_fd)
+        return read_fd
+
+    def start_stdin(self) -> None:
+        """Begin to copy the launcher's stdin, once every rank has its pipe."""
+        if self._stdin_pipes:
+            from lwkpm.agent.stdin import StdinForwarder
+
+            self._forwarder = StdinForwarder(self._loop, self._stdin_pipes)
+
+    def _sink(self, pattern: str | None, rank: Rank, default: Sink) -> Sink:
+        if pattern is None:
+            return default
+        from lwkpm.job.patterns import Where, expand
+
+        where = Where(
+            rank=rank.number,
+            size=len(self._plan.procs),
+            local_rank=rank.proc.local_rank,
+            host=self._plan.hostname,
+            job=self._plan.jobid,
+        )
+        path = expand(pattern, where)
+        if path not in self._files:
+            self._files[path] = Sink(self._loop, _open_output(path), owned=True)
+        return self._files[path]
+
+    def sinks(self) -> list[Sink]:
+        """Every place output goes to."""
+        return [self.stdout, self.stderr, *self._files.values()]
+
+    def close(self) -> None:
+        """Close what is ours."""
+        for sink in self.sinks():
+            sink.close()
+        os.close(self._null_fd)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _open_output(path: str) -> int:
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise LwkpmError(
+            "LWKPM-E011",
+            f"cannot write the output file {path}",
+            error.strerror or str(error),
+            "name a file in a directory where you may write",
+        ) from None

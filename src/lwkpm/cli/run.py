@@ -1,0 +1,76 @@
+"""``lwkpm-run``: plan the job, print the plan or carry it out."""
+
+from __future__ import annotations
+
+import os
+
+from lwkpm.agent.prepare import make_plan
+from lwkpm.agent.report import Report, say
+from lwkpm.agent.session import Session, base_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lwkpm.job.plan import Plan
+    from lwkpm.job.spec import Job
+
+
+def run(job: Job, environ: Mapping[str, str]) -> int:
+    """Run the job; its exit status."""
+    report = Report(job)
+    try:
+        plan = make_plan(job, environ, base_directory(environ), may_unpack=not job.dry_run)
+        report.phase("planned")
+        if job.report_bindings:
+            _print_bindings(plan)
+        if job.dry_run:
+            _print_plan(plan, as_json=job.json is not None)
+            return 0
+        return _carry_out(plan, report)
+    finally:
+        report.close()
+
+
+def _carry_out(plan: Plan, report: Report) -> int:
+    from lwkpm.agent.run import Agent
+    from lwkpm.agent.shm import remove_segments
+
+    session = Session(os.path.dirname(os.path.dirname(plan.jobdir)), os.path.basename(plan.jobdir))
+    try:
+        return Agent(plan, report, session).run()
+    finally:
+        remove_segments(plan.kvsname, plan.jobid)
+        if plan.job.keep:
+            session.keep()
+            say(f"job directory kept: {session.path}")
+        else:
+            session.remove()
+        session.remove_stale()
+
+
+def _print_bindings(plan: Plan) -> None:
+    for proc in plan.procs:
+        cpus = ",".join(map(str, proc.cpus)) or "not bound"
+        say(f"rank {proc.rank} on {plan.hostname}: cpus {cpus}" if proc.cpus else f"rank {proc.rank}: not bound")
+
+
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(plan, default=lambda value: value.as_dict(), indent=2))
+        return
+    print(f"job {plan.jobid}: {len(plan.procs)} ranks on {plan.hostname}, directory {plan.jobdir}")
+    for number, container in enumerate(plan.containers):
+        print(f"container {number}: {container.image} ({container.kind})")
+        for op in container.ops:
+            print("  " + " ".join(word if word and " " not in word else repr(word) for word in op))
+    for number, app in enumerate(plan.apps):
+        ranks = [proc.rank for proc in plan.procs if proc.app == number]
+        print(f"app {number}: ranks {ranks[0]}-{ranks[-1]} in container {app.container}, directory {app.cwd}")
+        print("  command " + " ".join(app.argv))
+        for entry in app.env:
+            print(f"  {entry}")
+    for proc in plan.procs:
+        print(f"rank {proc.rank}: app {proc.app}, cpus {','.join(map(str, proc.cpus)) or 'not bound'}")
