@@ -27,7 +27,7 @@ class Waiting(Parked):
 class NodeBoard:
     """What the ranks of one node tell each other."""
 
-    __slots__ = ("space", "_waiting")
+    __slots__ = ("_waiting", "space")
 
     def __init__(self, value_max: int) -> None:
         self.space = KeyValueSpace(value_max)

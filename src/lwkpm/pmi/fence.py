@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Parked:
     """An answer that waits: whom it is for and its bytes."""
 
-    __slots__ = ("connection", "answer")
+    __slots__ = ("answer", "connection")
 
     def __init__(self, connection: Connection, answer: bytes) -> None:
         self.connection = connection
@@ -22,7 +22,7 @@ class Parked:
 class Fence:
     """One meeting at a time of `size` ranks; protocols differ only in the bytes of the answer."""
 
-    __slots__ = ("size", "entries")
+    __slots__ = ("entries", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -52,7 +52,7 @@ class Fence:
 class RingParked(Parked):
     """A rank in a ring: its contribution; the answer is made from `answer_of(index, left, right)` at the end."""
 
-    __slots__ = ("count", "left", "right", "answer_of")
+    __slots__ = ("answer_of", "count", "left", "right")
 
     def __init__(
         self,

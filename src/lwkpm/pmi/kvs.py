@@ -61,7 +61,7 @@ class NameStore:
     Only the publisher may unpublish; MPI leaves it to the implementation what happens for others.
     """
 
-    __slots__ = ("_names", "_counts")
+    __slots__ = ("_counts", "_names")
 
     def __init__(self) -> None:
         self._names: dict[str, tuple[object, str]] = {}

@@ -105,20 +105,20 @@ def _initack(connection: Connection, rest: str) -> None:
             _answer(connection, line)
 
 
-def _get_maxes(connection: Connection, who: RankState, rest: str) -> None:
+def _get_maxes(connection: Connection, who: RankState, _rest: str) -> None:
     sizes = f"kvsname_max={KVSNAME_MAX} keylen_max={KEYLEN_MAX} vallen_max={who.job.vallen_max}"
     _answer(connection, f"cmd=maxes {sizes} rc=0")
 
 
-def _get_appnum(connection: Connection, who: RankState, rest: str) -> None:
+def _get_appnum(connection: Connection, who: RankState, _rest: str) -> None:
     _answer(connection, f"cmd=appnum appnum={who.job.appnums[who.rank]} rc=0")
 
 
-def _get_my_kvsname(connection: Connection, who: RankState, rest: str) -> None:
+def _get_my_kvsname(connection: Connection, who: RankState, _rest: str) -> None:
     _answer(connection, f"cmd=my_kvsname kvsname={who.job.kvsname} rc=0")
 
 
-def _get_universe_size(connection: Connection, who: RankState, rest: str) -> None:
+def _get_universe_size(connection: Connection, who: RankState, _rest: str) -> None:
     _answer(connection, f"cmd=universe_size size={who.job.universe_size} rc=0")
 
 
@@ -129,8 +129,7 @@ def _put(connection: Connection, who: RankState, rest: str) -> None:
     if not found or "key" not in fields:  # another order of the keys: then a value has no blanks
         fields = _fields(rest)
         found, value = "value" if "value" in fields else "", fields.get("value", "")
-    if value.endswith(" "):
-        value = value[:-1]
+    value = value.removesuffix(" ")
     if fields.get("kvsname", who.job.kvsname) != who.job.kvsname:
         trouble = "unknown_kvsname"
     else:
@@ -183,7 +182,7 @@ def _members(who: RankState, text: str) -> frozenset[int] | None:
     return members if members and None not in numbers else None
 
 
-def _finalize(connection: Connection, who: RankState, rest: str) -> None:
+def _finalize(connection: Connection, who: RankState, _rest: str) -> None:
     who.finalized = True
     _answer(connection, "cmd=finalize_ack rc=0")
     connection.emit(Finalized(job=who.job, rank=who.rank))
@@ -214,7 +213,7 @@ def _name_result(verb: str, trouble: str) -> str:
     return f"cmd={verb}_result rc=-1 info={trouble}" if trouble else f"cmd={verb}_result rc=0 info=ok"
 
 
-def _lookup_name(connection: Connection, who: RankState, rest: str) -> None:
+def _lookup_name(connection: Connection, _who: RankState, rest: str) -> None:
     port = connection.server.names.lookup(rest.partition("service=")[2])
     if port is None or " " in port or "\n" in port:
         _answer(connection, "cmd=lookup_result rc=-1 info=not_found")

@@ -176,7 +176,7 @@ def _name_unpublish(connection: Connection, who: RankState, fields: Fields) -> N
     _result(connection, fields, connection.server.names.unpublish(who, fields.get("name", "")))
 
 
-def _name_lookup(connection: Connection, who: RankState, fields: Fields) -> None:
+def _name_lookup(connection: Connection, _who: RankState, fields: Fields) -> None:
     """Slurm's client reads value, MPICH's reads port: both get both."""
     port = connection.server.names.lookup(fields.get("name", ""))
     if port is None or (";" in port and not connection.slurm):
@@ -202,7 +202,7 @@ def _finalize(connection: Connection, who: RankState, fields: Fields) -> None:
 def _spawn(connection: Connection, who: RankState, pairs: list[tuple[str, str]]) -> None:
     """Keys repeat per command: everything after a `subcmd` belongs to it."""
     starts = [place for place, (key, _) in enumerate(pairs) if key == "subcmd"]
-    ends = starts[1:] + [len(pairs)]
+    ends = [*starts[1:], len(pairs)]
     commands = tuple(_spawn_command(pairs[begin:end]) for begin, end in zip(starts, ends))
     connection.emit(SpawnRequested(job=who.job, rank=who.rank, connection=connection, commands=commands))
     _result(connection, dict(pairs), "spawn not supported")

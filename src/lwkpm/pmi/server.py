@@ -31,7 +31,7 @@ GROUPS_PER_RANK = 64
 class RankState:
     """What the server knows of one rank."""
 
-    __slots__ = ("job", "rank", "node", "initialized", "finalized", "pmi_version", "aborted", "open_groups")
+    __slots__ = ("aborted", "finalized", "initialized", "job", "node", "open_groups", "pmi_version", "rank")
 
     def __init__(self, job: PmiJob, rank: int, node: int) -> None:
         self.job = job
@@ -195,17 +195,17 @@ class Connection:
     """One socket of one rank."""
 
     __slots__ = (
-        "server",
-        "who",
-        "out",
+        "_events",
+        "_splitter",
         "closing",
         "open",
-        "version",
+        "out",
+        "server",
         "slurm",
-        "waits",
         "spawning",
-        "_splitter",
-        "_events",
+        "version",
+        "waits",
+        "who",
     )
 
     def __init__(self, server: PmiServer, who: RankState | None) -> None:
