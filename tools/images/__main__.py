@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.images.build import build_demo, build_test_image
 from tools.images.recipes import TEST_RECIPES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PARALLEL = 2  # an image is network and disk by turns; more than two only queue on a small machine
 

@@ -8,14 +8,17 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.images.debian import bootstrap, installed_versions, pack
 from tools.images.recipes import DEMO, TEST_RECIPES, Recipe
 from tools.images.sources import ROOT, programs
 from tools.images.wheels import add_wheels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DEMO_DIR = ROOT / "build" / "images"
 KEPT_BUILDS = 2  # of one name in the cache: two checkouts side by side do not evict each other

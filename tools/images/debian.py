@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from tools.images.recipes import DPKG_EXCLUDES, DebianMpi, Recipe
 from tools.images.sources import CFLAGS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VERSIONS_FILE = "opt/versions"  # "PACKAGE VERSION" lines, written inside the tree
 
@@ -36,7 +39,7 @@ def compile_hook(mpi: DebianMpi, programs: list[Path]) -> str:
 
 def bootstrap(recipe: Recipe, root: Path, programs: list[Path], log: Path) -> None:
     """Make the tree at `root`. Through tar, because an ordinary user cannot own a tree that mmdebstrap leaves."""
-    command = ["mmdebstrap", "--variant=minbase", "--format=tar", "--aptopt=Acquire::Retries \"3\""]
+    command = ["mmdebstrap", "--variant=minbase", "--format=tar", '--aptopt=Acquire::Retries "3"']
     command += [f"--dpkgopt=path-exclude={path}" for path in DPKG_EXCLUDES]
     command += [f"--aptopt={option}" for option in recipe.apt_options]
     packages = (*recipe.packages, *recipe.build_packages)
@@ -64,7 +67,7 @@ def installed_versions(root: Path) -> dict[str, str]:
 
 def upstream_version(full: str) -> str:
     """``1:5.0.7+ds-3`` is version 5.0.7."""
-    return full.rpartition(":")[2].partition("-")[0].partition("+")[0]
+    return full.rpartition(":")[2].partition("-")[0].partition("+")[0].replace("~", "")
 
 
 def pack(root: Path, target: Path) -> None:

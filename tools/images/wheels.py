@@ -6,10 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tools.images.recipes import WheelMpi
 from tools.images.sources import CFLAGS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tools.images.recipes import WheelMpi
 
 # What stays of each wheel, relative to its prefix. The launchers stay for the benchmark's native runs; headers go
 # after compiling. Intel's wheel holds every library three more times and 100 MB of GPU and Java support.

@@ -1,0 +1,47 @@
+# make demo: three real MPI jobs in a container.  make test: everything that can be checked. Both set up what they need.
+PYTHON := .venv/bin/python
+BIN := .venv/bin
+DEMO := build/images/demo.sqfs
+C_FILES := $(wildcard launcher/*.[ch] examples/*.c tests/mpi/programs/*.c)
+PYTEST_ARGS ?=
+
+demo: setup native demo-image
+	@tools/demo.sh $(DEMO)
+
+test: setup-test native lint images
+	$(BIN)/pytest -q $(PYTEST_ARGS) tests
+
+lint: setup
+	$(BIN)/ruff check src tools tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+bench-launch: setup native images
+	$(PYTHON) -m tools.bench_launch
+
+# Both sub-makes and image builds decide by themselves whether anything is out of date.
+native: setup
+	@$(MAKE) --no-print-directory -C launcher conenter
+
+sanitized: setup
+	@$(MAKE) --no-print-directory -C launcher conenter-asan
+
+demo-image: setup
+	@$(PYTHON) -m tools.images demo
+
+images: setup
+	@$(PYTHON) -m tools.images demo tests
+
+setup:
+	@tools/setup.sh demo
+
+setup-test:
+	@tools/setup.sh test
+
+clean:
+	$(MAKE) -C launcher clean
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tools tests -name __pycache__ -type d -exec rm -rf {} +
+
+.PHONY: demo test lint bench-launch native sanitized demo-image images setup setup-test clean

@@ -1,0 +1,1 @@
+"""Tests. Run them by `make test`."""

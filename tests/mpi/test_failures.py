@@ -1,0 +1,81 @@
+"""A job that goes wrong ends at once, with the right status and a line that says which rank and why."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import TEST_IMAGES, load_image
+
+if TYPE_CHECKING:
+    from tests.conftest import Image, LwkpmRun, Mpi
+
+# Every wire-up variable a rank might be given: without them an MPI library can only start as a singleton.
+PMI_VARIABLES = ("PMI_FD", "PMI_PORT", "PMI_ID", "PMI_RANK", "PMI_SIZE")
+PMIX_VARIABLES = ("PMIX_NAMESPACE", "PMIX_RANK", *(f"PMIX_SERVER_URI{n}" for n in (2, 21, 3, 4, 41, 5, 51)))
+WIRE_UP = (*PMI_VARIABLES, *PMIX_VARIABLES, "OMPI_MCA_schizo")
+WITHOUT_WIRE_UP = ("/usr/bin/env", *(word for name in WIRE_UP for word in ("-u", name)))
+# A launcher that waits for its own timeout instead of acting would pass a laxer limit.
+PROMPT_S = 20
+# Debian's and PyPI's newest of each family; the failure paths do not differ within a family.
+FAMILIES = {mpi.family: mpi for name in reversed(TEST_IMAGES) for mpi in load_image(name).mpis}
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def family(request: pytest.FixtureRequest) -> Mpi:
+    """One MPI per family."""
+    return FAMILIES[str(request.param)]
+
+
+def test_abort_code_is_the_exit_status(lwkpm_run: LwkpmRun, images: dict[str, Image], mpi: Mpi) -> None:
+    started = time.monotonic()
+    done = lwkpm_run("-n", "4", *mpi.env, images[mpi.image].rootfs, mpi.program("abort7"))
+    assert done.returncode == 7, done.stderr
+    assert "rank 1" in done.stderr
+    assert time.monotonic() - started < PROMPT_S
+
+
+def test_signal_of_a_rank_ends_the_job(lwkpm_run: LwkpmRun, images: dict[str, Image], mpi: Mpi) -> None:
+    started = time.monotonic()
+    done = lwkpm_run("-n", "4", *mpi.env, images[mpi.image].rootfs, mpi.program("segv"))
+    assert done.returncode == 139, done.stderr
+    assert "rank 1" in done.stderr
+    assert "SIGSEGV" in done.stderr
+    assert time.monotonic() - started < PROMPT_S
+
+
+def test_leaving_without_finalize_is_an_error(lwkpm_run: LwkpmRun, images: dict[str, Image], mpi: Mpi) -> None:
+    done = lwkpm_run("-n", "2", *mpi.env, images[mpi.image].rootfs, mpi.program("nofinalize"))
+    assert done.returncode != 0
+    assert "LWKPM-E" in done.stderr
+    assert "MPI_Finalize" in done.stderr
+
+
+def test_singletons_are_an_error(lwkpm_run: LwkpmRun, images: dict[str, Image], family: Mpi) -> None:
+    command = (*WITHOUT_WIRE_UP, family.program("hello"))
+    done = lwkpm_run("-n", "2", *family.env, images[family.image].rootfs, *command)
+    assert done.returncode != 0
+    assert "LWKPM-E055" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("ranks", [1, 5])
+def test_programs_without_mpi_just_run(lwkpm_run: LwkpmRun, images: dict[str, Image], ranks: int) -> None:
+    done = lwkpm_run("-n", str(ranks), images["wheels"].rootfs, "hostname")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == ranks
+
+
+def test_library_loaded_later_is_noticed(lwkpm_run: LwkpmRun, images: dict[str, Image]) -> None:
+    code = "from mpi4py import MPI; print(MPI.COMM_WORLD.Get_size())"
+    done = lwkpm_run("-n", "2", images["bookworm"].rootfs, *WITHOUT_WIRE_UP, "python3", "-c", code)
+    assert done.returncode != 0
+    assert "LWKPM-E055" in done.stderr, done.stderr
+
+
+def test_library_loaded_later_runs_as_one_job(lwkpm_run: LwkpmRun, images: dict[str, Image]) -> None:
+    code = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
+    done = lwkpm_run("-n", "3", images["bookworm"].rootfs, "python3", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["3", "3", "3"]

@@ -1,0 +1,25 @@
+"""Builds conenter into the wheel; the tag says Linux and machine, never a Python version."""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ConenterHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignore,misc]
+    """Runs launcher/Makefile for a wheel; an editable install uses the source tree's own build."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add lwkpm/bin/conenter and the platform tag."""
+        if version == "editable":
+            return
+        launcher = Path(self.root) / "launcher"
+        subprocess.run(["make", "-C", str(launcher), "conenter"], check=True)
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"
+        build_data["force_include"][str(launcher / "conenter")] = "lwkpm/bin/conenter"
