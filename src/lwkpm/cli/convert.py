@@ -27,11 +27,13 @@ def bad_value(spelled: str, value: str, why: str, fix: str) -> UsageError:
 
 def count(spelled: str, value: str, option: Option) -> int:
     """A whole number from 1 to MAX_PROCS."""
-    number = int(value) if value.isascii() and value.isdigit() else 0
+    digits = value.isascii() and value.removeprefix("-").isdigit()
+    number = int(value) if digits and len(value) < 10 else 0  # int() refuses 5000 digits, in words of its own
     if 1 <= number <= MAX_PROCS:
         return number
-    what = "0 or negative" if value.lstrip("-").isdigit() and not number else "not a whole number"
-    why = f"{value!r} is {what}" if not number else f"{value} is more than {MAX_PROCS}, which no job here can be"
+    why = f"{value!r} is not a whole number"
+    if digits:
+        why = f"it is more than {MAX_PROCS}" if value.lstrip("0")[:1].isdigit() else "it is 0 or negative"
     raise UsageError(
         "LWKPM-E004",
         f"{spelled}: bad number {value!r}",
@@ -40,7 +42,7 @@ def count(spelled: str, value: str, option: Option) -> int:
     )
 
 
-def seconds(spelled: str, value: str, option: Option | None = None) -> float:
+def seconds(spelled: str, value: str, _option: Option | None = None) -> float:
     """Seconds, or with a unit: 90, 1.5, 90s, 5m, 2h; 0 means no limit."""
     unit = _UNITS.get(value[-1:], 0.0)
     text = value[:-1] if unit else value
@@ -81,18 +83,18 @@ def pattern(spelled: str, value: str, option: Option) -> str:
     return value
 
 
-def stdin(spelled: str, value: str, option: Option) -> str:
+def stdin(spelled: str, value: str, _option: Option) -> str:
     """'all', 'none' or a rank."""
     if value in ("all", "none") or (value.isascii() and value.isdigit()):
         return value
     raise bad_value(spelled, value, "it is neither a rank nor 'all' nor 'none'", f"write {spelled} 0 (the default)")
 
 
-def signals(spelled: str, value: str, option: Option) -> tuple[str, ...]:
+def signals(spelled: str, value: str, _option: Option) -> tuple[str, ...]:
     """HUP,SIGUSR1,... without the SIG; 'none' for no signal at all."""
     if value == "none":
         return ()
-    names = tuple(name[3:] if name.startswith("SIG") else name for name in value.upper().split(","))
+    names = tuple(name.removeprefix("SIG") for name in value.upper().split(","))
     for name in names:
         if name in _OWN_SIGNALS:
             why = f"{name} ends or stops lwkpm-run itself, which then ends or stops the ranks"
@@ -102,7 +104,7 @@ def signals(spelled: str, value: str, option: Option) -> tuple[str, ...]:
     return names
 
 
-def env(spelled: str, value: str, option: Option) -> tuple[EnvRule, ...]:
+def env(spelled: str, value: str, _option: Option) -> tuple[EnvRule, ...]:
     """``A=V`` sets, ``A`` or ``A*`` passes from the caller."""
     name, equals, content = value.partition("=")
     return (env_rule(f"{spelled} {value}", name, content if equals else None),)
@@ -129,18 +131,18 @@ def env_rule(where: str, name: str, value: str | None) -> EnvRule:
     return EnvRule(action="set", name=name, value=value)
 
 
-def env_list(spelled: str, value: str, option: Option) -> tuple[EnvRule, ...]:
+def env_list(spelled: str, value: str, _option: Option) -> tuple[EnvRule, ...]:
     """``A,B,C``: all passed from the caller."""
     return tuple(env_rule(f"{spelled} {value}", name, None) for name in value.split(","))
 
 
-def env_unset(spelled: str, value: str, option: Option) -> tuple[EnvRule, ...]:
+def env_unset(spelled: str, value: str, _option: Option) -> tuple[EnvRule, ...]:
     """``A`` or ``A*``: removed."""
     rule = env_rule(f"{spelled} {value}", value.rstrip("="), None)
     return (EnvRule(action="unset", name=rule.name),)
 
 
-def env_file(spelled: str, value: str, option: Option) -> tuple[EnvRule, ...]:
+def env_file(spelled: str, value: str, _option: Option) -> tuple[EnvRule, ...]:
     """The rules in a file."""
     try:
         with open(value, encoding="utf-8", errors="surrogateescape") as file:
@@ -160,10 +162,10 @@ def parse_env_file(content: str, path: str) -> tuple[EnvRule, ...]:
     """Lines ``NAME=VALUE`` or ``NAME``; values are taken as they are, without quotes or expansion (as podman does)."""
     rules = []
     for number, line in enumerate(content.splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
+        text = line.strip()
+        if not text or text.startswith("#"):
             continue
-        name, equals, value = line.partition("=")
+        name, equals, value = text.partition("=")
         try:
             rules.append(env_rule(f"{path}:{number}", name, value if equals else None))
         except UsageError as error:
@@ -171,7 +173,7 @@ def parse_env_file(content: str, path: str) -> tuple[EnvRule, ...]:
     return tuple(rules)
 
 
-def bind(spelled: str, value: str, option: Option) -> tuple[Bind, ...]:
+def bind(spelled: str, value: str, _option: Option) -> tuple[Bind, ...]:
     """``src[:dst[:opts]]``; several separated by commas (apptainer, pyxis); ``type=bind,src=..,dst=..`` (podman)."""
     if value.startswith("type="):
         return (_long_bind(spelled, value),)
@@ -212,7 +214,10 @@ def _checked_bind(spelled: str, value: str, source: str, target: str, options: t
     unknown = [word for word in options if word not in _BIND_OPTIONS]
     if unknown:
         raise _bad_bind(spelled, value, f"unknown option {unknown[0]!r}; known are {', '.join(_BIND_OPTIONS)}")
-    source = os.path.abspath(source)
+    try:
+        source = os.path.abspath(source)
+    except OSError:
+        raise _bad_bind(spelled, value, "the source is relative, but the current directory was removed") from None
     if not (target or source).startswith("/"):
         raise _bad_bind(spelled, value, f"the path inside the container, {target!r}, is not absolute")
     return Bind(source=source, target=target or source, options=options)

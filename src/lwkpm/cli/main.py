@@ -1,4 +1,4 @@
-"""Entry points: ``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``). Everything is imported when needed."""
+"""Entry points: ``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``), with imports where they are needed."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def _usage(_words: list[str]) -> int:
 def _guarded(command: Callable[[], int], words: Sequence[str]) -> int:
     """Runs a command; turns whatever it raises into a message and a status."""
     try:
-        status = command()
-        sys.stdout.flush()
-        return status
+        return _flushed(command())
     except LwkpmError as error:
         print_error(error, wants_color(_peek_color(words), os.environ, sys.stderr))
         return error.exit_status
@@ -100,9 +98,14 @@ def _guarded(command: Callable[[], int], words: Sequence[str]) -> int:
     ):  # `lwkpm-run --help | head`: nobody reads on, and the interpreter's last flush must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_LAUNCHER
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the last resort, which says that it is a bug
         _print_bug(error)
         return EXIT_LAUNCHER
+
+
+def _flushed(status: int) -> int:
+    sys.stdout.flush()  # here, where a closed pipe is still handled
+    return status
 
 
 def print_error(error: LwkpmError, color: bool, stream: TextIO | None = None) -> None:

@@ -20,7 +20,7 @@ USAGE = "lwkpm-run -n N [options] [--] IMAGE APP [ARGS] [: [options] IMAGE APP [
 _MOST_VERBOSE = 2
 
 
-class AnswerOnly(Exception):
+class AnswerOnly(Exception):  # noqa: N818  not an error
     """``--help`` or ``--version``: `topic` says which; nothing is run."""
 
     def __init__(self, topic: str) -> None:
@@ -68,7 +68,7 @@ class _Reader:
     def _options(self, part: _Part) -> None:
         while self.at < len(self.argv):
             word = self.argv[self.at]
-            if word == ":" or word == "-" or not word.startswith("-"):
+            if word in (":", "-") or not word.startswith("-"):
                 return
             self.at += 1
             if word == "--":

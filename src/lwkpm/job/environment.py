@@ -81,7 +81,7 @@ CALLER_WINS = (
 def matches(name: str, pattern: str) -> bool:
     """Shell pattern match; the usual ``A*`` needs no regular expressions (whose import costs 5 ms)."""
     head = pattern[:-1]
-    if not any(letter in head for letter in "*?["):
+    if not any(letter in head for letter in "*?[") and pattern[-1:] != "?":
         return name.startswith(head) if pattern.endswith("*") else name == pattern
     from fnmatch import fnmatchcase
 
@@ -192,7 +192,7 @@ def common_entries(
 
 
 def rank_entries(*, rank: int, local_rank: int, node: int = 0, pmi: str = "auto") -> list[str]:
-    """``NAME=value`` for one rank, after `common_entries`. OMPI's NODE_RANK counts ranks on the node, ours the nodes."""
+    """``NAME=value`` for one rank, after `common_entries`. OMPI's NODE_RANK counts on the node, ours nodes."""
     entries = [
         f"MPI_LOCALRANKID={local_rank}",
         f"OMPI_COMM_WORLD_RANK={rank}",

@@ -116,7 +116,7 @@ def _masks(job: Job, request: MapBy, procs: int, topology: Topology | None) -> l
     if request.where == "list":
         turns = _list_turns(job, request, procs, topology)
     else:
-        turns = _turns(job, request, procs, _places(request.where, binding, topology), binding != "none")
+        turns = _turns(job, request, procs, _places(request, binding, topology), binding != "none")
     if binding == "none":
         return [()] * procs
     widen = _wideners(topology).get(binding)
@@ -144,11 +144,14 @@ def _list_turns(job: Job, request: MapBy, procs: int, topology: Topology) -> lis
     return _turns(job, MapBy(where="list"), procs, [[(cpu,) for cpu in request.cpus]], True)
 
 
-def _places(where: str, binding: str, topology: Topology) -> Places:
+def _places(request: MapBy, binding: str, topology: Topology) -> Places:
     """The domains that ranks are dealt to, with the units each has."""
-    cores = topology.cores()
-    single = where == "hwthread" or (binding == "hwthread" and where != "core")
-    units: list[Cpus] = [(cpu,) for core in cores for cpu in core] if single else list(cores)
+    where, cores = request.where, topology.cores()
+    if request.per and where == "core" and binding == "hwthread":
+        return [[(cpu,) for cpu in core] for core in cores]
+    units = _units(where, binding, cores)
+    if request.per and where in ("core", "hwthread"):
+        return [[unit] for unit in units]
     if where not in ("numa", "package"):
         return [units]
     of_cpu = topology.numa_of_cpu if where == "numa" else topology.package_of_cpu
@@ -158,10 +161,15 @@ def _places(where: str, binding: str, topology: Topology) -> Places:
     return [domains[key] for key in sorted(domains)]
 
 
+def _units(where: str, binding: str, cores: tuple[Cpus, ...]) -> list[Cpus]:
+    """What ranks are counted in: cores, or hardware threads (with map-by core: the first of each core)."""
+    if where != "hwthread" and binding != "hwthread":
+        return list(cores)
+    return [core[:1] for core in cores] if where == "core" else [(cpu,) for core in cores for cpu in core]
+
+
 def _turns(job: Job, request: MapBy, procs: int, places: Places, bound: bool) -> list[Cpus]:
     """The CPUs that fall to each rank: C units of its domain, taken in turn."""
-    if request.per and request.where in ("core", "hwthread"):
-        places = [[unit] for unit in places[0]]
     if request.per and request.per * len(places) < procs:
         raise _does_not_fit(
             f"--map-by {job.map_by} has room for {request.per * len(places)} of {procs} ranks",

@@ -46,7 +46,7 @@ class Job(Value):
     bind_to: str | None = None  # None = core if every rank can have one, else none
     rank_by: str = "slot"
     cpus_per_rank: int = 1
-    pmi: str = "auto"
+    pmi: str = "auto"  # auto, pmix, pmi2, pmi1, port (PMI-1 over TCP)
     label: bool = False
     outfile: str | None = None
     errfile: str | None = None

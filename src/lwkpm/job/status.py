@@ -30,8 +30,8 @@ class Event(Value):
     """Something that may end the job. `at` in seconds (any clock); `rank` -1 = no rank.
 
     kind, with what `code` means: ``exit`` (a rank's status), ``signal`` (what killed a rank), ``abort`` (MPI_Abort's
-    error code), ``nofinalize`` (a rank's status; it left after MPI_Init without MPI_Finalize), ``launcher`` (lwkpm's own
-    status, 125 to 127), ``timeout`` (0), ``interrupt`` (the signal that lwkpm got).
+    error code), ``nofinalize`` (a rank's status; it left after MPI_Init without MPI_Finalize), ``launcher`` (lwkpm's
+    own status, 125 to 127), ``timeout`` (0), ``interrupt`` (the signal that lwkpm got).
     """
 
     at: float
