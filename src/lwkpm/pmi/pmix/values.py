@@ -53,7 +53,7 @@ SCALARS = {
 BLOBS = (c.BYTE_OBJECT, c.COMPRESSED_STRING, c.COMPRESSED_BYTE_OBJECT, c.REGEX)
 
 
-class UnsupportedType(Exception):
+class UnsupportedTypeError(Exception):
     """A PMIx data type that this server does not carry."""
 
 
@@ -68,10 +68,12 @@ def encode(string: str) -> bytes:
 
 
 def read_proc(proc: Any) -> Proc:
+    """Copy a pmix_proc_t."""
     return text(proc.nspace), proc.rank
 
 
 def read_procs(procs: Any, count: int) -> list[Proc]:
+    """Copy an array of pmix_proc_t."""
     return [read_proc(procs[index]) for index in range(count)]
 
 
@@ -96,10 +98,11 @@ def read_value(value: Any) -> tuple[int, Any]:
 
 
 def _unsupported(_data: Any) -> Any:
-    raise UnsupportedType
+    raise UnsupportedTypeError
 
 
 def read_blob(blob: Any) -> bytes:
+    """Copy a pmix_byte_object_t."""
     return bytes(ffi.buffer(blob.bytes, blob.size)) if blob.bytes else b""
 
 
@@ -111,23 +114,24 @@ def _read_array(data: Any) -> tuple[int, list[Any]]:
     if kind in SCALARS:
         return kind, list(ffi.cast(SCALARS[kind][1] + "*", array.array)[0:size]) if size else []
     if kind not in ELEMENTS:
-        raise UnsupportedType
+        raise UnsupportedTypeError
     c_type, read, _ = ELEMENTS[kind]
     elements = ffi.cast(c_type + "*", array.array)
     return kind, [read(elements[index]) for index in range(size)]
 
 
 READERS: dict[int, Callable[[Any], Any]] = {
-    0: lambda data: None,
+    0: lambda _data: None,
     c.PROC: lambda data: read_proc(data.proc),
     c.ENVAR: lambda data: (text(data.envar.envar), text(data.envar.value), data.envar.separator),
     c.TIMEVAL: lambda data: (data.tv.tv_sec, data.tv.tv_usec),
-    c.POINTER: lambda data: 0,  # an address of another process means nothing here
+    c.POINTER: lambda _data: 0,  # an address of another process means nothing here
     c.DATA_ARRAY: _read_array,
 }
 
 
 def read_info(info: Any) -> Info:
+    """Copy a pmix_info_t; its flags are not carried."""
     kind, data = read_value(info.value)
     return text(info.key), kind, data
 
@@ -138,7 +142,7 @@ def read_infos(infos: Any, count: int) -> list[Info]:
     for index in range(count):
         try:
             found.append(read_info(infos[index]))
-        except UnsupportedType:
+        except UnsupportedTypeError:  # noqa: PERF203
             continue
     return found
 
@@ -157,7 +161,7 @@ def fill_value(value: Any, kind: int, data: Any, keep: list[Any]) -> None:
 
 
 def _cannot_write(_target: Any, _data: Any, _keep: list[Any]) -> None:
-    raise UnsupportedType
+    raise UnsupportedTypeError
 
 
 def _c_string(string: str, keep: list[Any]) -> Any:
@@ -174,11 +178,13 @@ def _fill_blob(blob: Any, data: bytes, keep: list[Any]) -> None:
 
 
 def fill_proc(proc: Any, data: Proc, _keep: list[Any] | None = None) -> None:
+    """Set a pmix_proc_t."""
     proc.nspace = encode(data[0])
     proc.rank = data[1]
 
 
 def fill_info(info: Any, data: Info, keep: list[Any]) -> None:
+    """Set a pmix_info_t; `keep` as for `fill_value`."""
     info.key = encode(data[0])
     fill_value(info.value, data[1], data[2], keep)
 
@@ -220,7 +226,7 @@ def _write_array(target: Any, data: tuple[int, Sequence[Any]], keep: list[Any]) 
         for index, element in enumerate(elements):
             fill(block + index if kind == c.STRING else block[index], element, keep)
     else:
-        raise UnsupportedType
+        raise UnsupportedTypeError
     keep.append(block)
     array.array = block
 
