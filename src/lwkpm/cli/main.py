@@ -1,4 +1,4 @@
-"""Entry points: ``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``), with imports where they are needed."""
+"""Entry points: ``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``); they import what they need late."""
 
 from __future__ import annotations
 
