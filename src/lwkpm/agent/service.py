@@ -260,6 +260,7 @@ class PmiService:
             self._listener.close()
         if self.pmix is not None:
             self.loop.remove(self.pmix.fileno())
+            self.pmix.deregister_job(self._plan.jobid)  # removes what clients registered for cleanup
             self.pmix.stop()
             self.pmix = None
 

@@ -1,39 +1,60 @@
-"""Shared memory segments that MPI libraries leave in /dev/shm when a job is aborted.
+"""Shared memory segments that MPI libraries leave in /dev/shm, found by the names they make from the job's own names.
 
-MPICH 5 names its segment ``mpich_shm_%x_%d`` of (FNV-1a 32 of the KVS name, node id); later versions hash the KVS name
-with ``-<init count>`` appended (pmi-wire 8.1). Only names of this very job are removed: /dev/shm is everybody's.
+Only segments of this very job are removed: /dev/shm is everybody's. What is measured here: MPICH 5.0.2 leaves its
+segment after MPI_Abort, Open MPI 5.0.11 even after a normal end when no prted cleans up after it.
 """
 
 from __future__ import annotations
 
 import os
 
+SHM = "/dev/shm"  # noqa: S108 - not a temporary file of ours
+#: MPICH's later versions hash the KVS name with ``-<init count>`` appended (MPI sessions).
 MOST_INITS = 4
 
 
 def fnv1a_32(text: str) -> int:
-    """The 32-bit FNV-1a hash of a text."""
+    """The 32-bit FNV-1a hash of a text: MPICH's, over the KVS name."""
     value = 0x811C9DC5
     for byte in text.encode():
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
     return value
 
 
-def segment_names(kvsname: str) -> list[str]:
-    """The names that MPICH may have used for this job on node 0."""
-    hashed = [kvsname, *(f"{kvsname}-{count}" for count in range(MOST_INITS))]
-    return [f"mpich_shm_{fnv1a_32(text):x}_0" for text in hashed]
+def one_at_a_time_32(text: str) -> int:
+    """Jenkins' 32-bit one-at-a-time hash of a text: Open MPI's, over the PMIx namespace."""
+    value = 0
+    for byte in text.encode():
+        value = (value + byte) & 0xFFFFFFFF
+        value = (value + (value << 10)) & 0xFFFFFFFF
+        value ^= value >> 6
+    value = (value + (value << 3)) & 0xFFFFFFFF
+    value ^= value >> 11
+    return (value + (value << 15)) & 0xFFFFFFFF
 
 
-def remove_segments(kvsname: str, jobid: str) -> list[str]:
-    """Unlink what the job left; the names that were there. Open MPI's segments carry the PMIx namespace's name."""
-    wanted = set(segment_names(kvsname))
+def segment_prefixes(kvsname: str, nspace: str, hostname: str, uid: int) -> tuple[str, ...]:
+    """How the names of this job's segments begin (node 0, which is the only one here)."""
+    mpich = [f"mpich_shm_{fnv1a_32(text):x}_0" for text in (kvsname, *(f"{kvsname}-{n}" for n in range(MOST_INITS)))]
+    hashed = one_at_a_time_32(nspace)
+    family = (hashed >> 16 ^ hashed) & 0xFFFF
+    return (
+        *mpich,
+        f"sm_segment.{hostname}.{uid}.{family << 16:x}.",  # Open MPI 5: 16-bit family, job 0
+        f"vader_segment.{hostname}.{uid}.{hashed & ~0x8000:x}.",  # Open MPI 4: the hash without bit 15
+        f"sm_segment.{hostname}.{uid}.{hashed & ~0x8000:x}.",
+    )
+
+
+def remove_segments(kvsname: str, nspace: str, hostname: str) -> list[str]:
+    """Unlink what the job left; the names that were there."""
+    prefixes = segment_prefixes(kvsname, nspace, hostname, os.geteuid())
     removed = []
-    for name in os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []:
-        if name in wanted or jobid in name or kvsname in name:
+    for name in os.listdir(SHM) if os.path.isdir(SHM) else ():
+        if name.startswith(prefixes):
             try:
-                os.unlink(f"/dev/shm/{name}")
+                os.unlink(f"{SHM}/{name}")
                 removed.append(name)
             except OSError:
-                pass  # another user's, or gone meanwhile
+                pass  # gone meanwhile
     return removed

@@ -40,7 +40,7 @@ def _carry_out(plan: Plan, report: Report) -> int:
     try:
         return Agent(plan, report, session).run()
     finally:
-        remove_segments(plan.kvsname, plan.jobid)
+        remove_segments(plan.kvsname, plan.jobid, plan.hostname)
         if plan.job.keep:
             session.keep()
             say(f"job directory kept: {session.path}")
