@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
 else:
 
-    def dataclass_transform(**_options):  # the runtime needs only the decorator's shape
+    def dataclass_transform(**_options: object) -> object:
+        """The runtime needs only the decorator's shape."""
         return lambda cls: cls
 
 
@@ -24,7 +25,7 @@ class Value:
     _fields: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        own = tuple(name for name in cls.__dict__.get("__annotations__", {}) if not name.startswith("_"))
+        own = tuple(name for name in vars(cls).get("__annotations__", {}) if not name.startswith("_"))
         cls._fields = cls._fields + own
 
     def __init__(self, **given: Any) -> None:
@@ -44,7 +45,7 @@ class Value:
         return f"{type(self).__name__}({inside})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.as_dict() == other.as_dict()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.as_dict() == other.as_dict()
 
     def __hash__(self) -> int:
         return hash(tuple(getattr(self, name) for name in self._fields))

@@ -10,8 +10,6 @@ from lwkpm.errors import LwkpmError, ResourceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.rank import Rank
     from lwkpm.job.plan import Plan
@@ -20,10 +18,9 @@ if TYPE_CHECKING:
 class StandardStreams:
     """Opens the three streams of every rank and owns where they lead."""
 
-    def __init__(self, loop: Loop, plan: Plan, on_end: Callable[[Stream], None]) -> None:
+    def __init__(self, loop: Loop, plan: Plan) -> None:
         self._loop = loop
         self._plan = plan
-        self._on_end = on_end
         self._null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._stdin_pipes: list[int] = []
         self._files: dict[str, Sink] = {}
@@ -41,12 +38,14 @@ class StandardStreams:
             raise ResourceError(
                 "LWKPM-E073",
                 f"cannot open the streams of rank {rank.number}",
-                f"{error.strerror}: each rank needs 3 descriptors of the launcher ({os.sysconf('SC_OPEN_MAX')} allowed)",
+                f"{error.strerror}: each rank needs several descriptors here, {os.sysconf('SC_OPEN_MAX')} are allowed",
                 "raise the limit of open files (ulimit -n) or start fewer ranks",
             ) from None
         prefix = b"[%d] " % rank.number if job.label else b""
-        rank.out = Stream(self._loop, out_read, self._sink(job.outfile, rank, self.stdout), prefix, self._on_end)
-        rank.err = Stream(self._loop, err_read, self._sink(job.errfile, rank, self.stderr), prefix, self._on_end)
+        out = self._sink("--outfile", job.outfile, rank, self.stdout)
+        err = self._sink("--errfile", job.errfile, rank, self.stderr)
+        rank.out = Stream(self._loop, out_read, out, prefix)
+        rank.err = Stream(self._loop, err_read, err, prefix)
         rank.err.keep_tail = True
         return [self._stdin(rank.number), out_write, err_write]
 
@@ -68,7 +67,7 @@ class StandardStreams:
 
             self._forwarder = StdinForwarder(self._loop, self._stdin_pipes)
 
-    def _sink(self, pattern: str | None, rank: Rank, default: Sink) -> Sink:
+    def _sink(self, option: str, pattern: str | None, rank: Rank, default: Sink) -> Sink:
         if pattern is None:
             return default
         from lwkpm.job.patterns import Where, expand
@@ -80,7 +79,7 @@ class StandardStreams:
             host=self._plan.hostname,
             job=self._plan.jobid,
         )
-        path = expand(pattern, where)
+        path = expand(pattern, where, option)
         if path not in self._files:
             self._files[path] = Sink(self._loop, _open_output(path), owned=True)
         return self._files[path]

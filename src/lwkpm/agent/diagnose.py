@@ -32,9 +32,9 @@ USERNS_KNOBS = (
 
 #: How an MPI of each family is told where its server is, and what usually hides it.
 SINGLETON_FIX = {
-    "PMIx": "check that nothing unsets PMIX_* (`env -i`, --clean-env in a wrapper), and that a libpmix is there: {pmix}",
-    "PMI-2": "check that nothing unsets PMI_* or closes descriptor 3, and unset I_MPI_PMI_LIBRARY in the image",
-    "PMI-1": "check that nothing unsets PMI_* or closes descriptor 3 (try --pmi port)",
+    "PMIx": "{offer}check that nothing on the way (env -i, a wrapper script) unsets PMIX_*",
+    "PMI-2": "{offer}check that nothing unsets PMI_* or closes descriptor 3, and unset I_MPI_PMI_LIBRARY in the image",
+    "PMI-1": "{offer}check that nothing unsets PMI_* or closes descriptor 3 (try --pmi port)",
 }
 
 
@@ -110,7 +110,7 @@ def start_error(app: AppPlan, container: ContainerPlan, root: str, error: int, s
     program = app.argv[0]
     if step == "chdir":
         return ProgramError(
-            "LWKPM-E044",
+            "LWKPM-E046",
             f"cannot use {target} as the working directory in {container.image}",
             os.strerror(error),
             "name a directory that exists inside with -w, or bind it with -B",
@@ -149,7 +149,7 @@ def _explain_exec(root: str, app: AppPlan) -> LwkpmError | None:
     return None
 
 
-def singleton_error(ranks: list[int], library: str, root: str, when: str, pmix_missing: str) -> LwkpmError:
+def singleton_error(ranks: list[int], library: str, root: str, when: str, pmi: str, pmix_missing: str) -> LwkpmError:
     """Ranks loaded an MPI library but never reached a PMI server: each would be a world of its own."""
     from lwkpm.image.mpi import identify
 
@@ -160,12 +160,15 @@ def singleton_error(ranks: list[int], library: str, root: str, when: str, pmix_m
         family, speaks = "an MPI library", ()
     speaks = speaks or ("PMIx", "PMI-2", "PMI-1")
     first = "PMIx" if "PMIx" in speaks else speaks[0]
+    offer = "" if pmi == "auto" else f"leave --pmi {pmi} out, so that all protocols are offered, and "
+    if pmix_missing and first == "PMIx":
+        offer = "install a libpmix for lwkpm (pip install 'lwkpm[pmix]'), and "
     return PmiError(
         "LWKPM-E055",
         f"rank {fold_ranks(ranks)} never reached a PMI server: it ran as a singleton, a world of its own",
         f"{when}; it loaded {family} ({library}), which speaks {' or '.join(speaks)}"
         + (f"; PMIx was not offered: {pmix_missing}" if pmix_missing and first == "PMIx" else ""),
-        SINGLETON_FIX[first].format(pmix="pip install lwkpm[pmix]" if pmix_missing else "(it is)"),
+        SINGLETON_FIX[first].format(offer=offer),
     )
 
 

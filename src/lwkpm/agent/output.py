@@ -6,8 +6,6 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.sink import Sink
 
@@ -25,12 +23,11 @@ class Stream:
 
     hold_s = 0.1
 
-    def __init__(self, loop: Loop, fd: int, sink: Sink, prefix: bytes, on_end: Callable[[Stream], None]) -> None:
+    def __init__(self, loop: Loop, fd: int, sink: Sink, prefix: bytes) -> None:
         self._loop = loop
         self._fd = fd
         self._sink = sink
         self._prefix = prefix
-        self._on_end = on_end
         self._partial = b""
         self._line_open = False  # the last thing written was a partial line
         self._timer_set = False
@@ -118,4 +115,3 @@ class Stream:
         self._loop.remove(self._fd)
         os.close(self._fd)
         self._fd = -1
-        self._on_end(self)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from lwkpm.container.native import Host
     from lwkpm.image.detect import Image
-    from lwkpm.job.plan import Proc
     from lwkpm.job.spec import AppContext, Bind, Job
     from lwkpm.job.topology import Topology
 
 
 def make_names() -> tuple[str, str]:
     """(job id, KVS name), unique per launch and host: MPICH 5 names its shared memory after the KVS, and a reused name
-    makes every later job fail on a leftover segment (pmi-wire 8.1)."""
+    makes every later job fail on a leftover segment (pmi-wire 8.1).
+    """
     token = os.urandom(4).hex()
     return f"lwkpm-{os.getpid()}-{token}", f"lwkpm_{os.getpid()}_0_{token}"
 
@@ -48,7 +48,16 @@ def make_plan(job: Job, environ: Mapping[str, str], base: str, *, may_unpack: bo
     size = len(procs)
     universe = job.usize or max(size, len(os.sched_getaffinity(0)))
     apps = [
-        _plan_app(app, *containers[app.image, app.binds], host, environ, procs, jobid, universe, job.pmi)
+        _plan_app(
+            app,
+            *containers[app.image, app.binds],
+            host,
+            environ,
+            size=size,
+            jobid=jobid,
+            universe=universe,
+            pmi=job.pmi,
+        )
         for app in job.apps
     ]
     return Plan(
@@ -103,15 +112,16 @@ def _plan_app(
     image: Image,
     host: Host,
     environ: Mapping[str, str],
-    procs: tuple[Proc, ...],
+    *,
+    size: int,
     jobid: str,
     universe: int,
     pmi: str,
 ) -> AppPlan:
     env = app_environment(environ, app, image.kind == "host", _image_environment(image, host))
     common = common_entries(
-        size=len(procs),
-        local_size=len(procs),
+        size=size,
+        local_size=size,
         universe_size=universe,
         jobid=jobid,
         jobdir=host.jobdir,

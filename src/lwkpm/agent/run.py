@@ -26,7 +26,6 @@ from lwkpm.job.status import Event, from_wait, is_failure, job_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lwkpm.agent.output import Stream
     from lwkpm.agent.report import Report
     from lwkpm.agent.session import Session
     from lwkpm.job.plan import Plan, Proc
@@ -55,7 +54,7 @@ class Agent:
         self._ending = False
         self._interrupts = 0
         self._unstarted_errors = 0
-        self._streams = StandardStreams(self._loop, plan, self._on_stream_end)
+        self._streams = StandardStreams(self._loop, plan)
         self._service = PmiService(
             self._loop, plan, self._on_contact, self._on_abort, report.note, report.trace if self._tracing else None
         )
@@ -270,7 +269,8 @@ class Agent:
         from lwkpm.agent.diagnose import singleton_error
 
         root = self._root(self._ranks[numbers[0]])
-        self._report_launcher_error(singleton_error(numbers, library, root, when, self._service.pmix_missing))
+        offered, missing = self._plan.job.pmi, self._service.pmix_missing
+        self._report_launcher_error(singleton_error(numbers, library, root, when, offered, missing))
 
     def _root(self, rank: Rank) -> str:
         """The rank's root directory as seen from here, while its conenter lives."""
@@ -290,7 +290,7 @@ class Agent:
             self._fail_singletons(numbers, with_mpi[0][1], f"after {limit_s:g} s (--start-timeout) it still runs")
         elif waiting and any(contact.reached for contact in self._service.contacts) and not self._ending:
             self._report.note(
-                f"rank {fold_ranks([rank.number for rank in waiting])} has not reached a PMI server after {limit_s:g} s, "
+                f"rank {fold_ranks([rank.number for rank in waiting])} has not reached a PMI server after {limit_s:g} s "
                 "while others have; if they are meant to be one MPI world, this job will wait for ever"
             )
 
@@ -392,9 +392,6 @@ class Agent:
         for sink in self._streams.sinks():
             if sink.error is not None and not isinstance(sink.error, BrokenPipeError):
                 self._report.note(f"output was lost: {sink.error.strerror}")
-
-    def _on_stream_end(self, _stream: Stream) -> None:
-        pass
 
     def _link_of(self, rank: Rank) -> ConenterLink:
         return self._links[self._plan.apps[rank.proc.app].container]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 from lwkpm.agent.loop import READ, WRITE
 from lwkpm.errors import PmiError
-from lwkpm.pmi import events
 from lwkpm.pmi.mapping import process_mapping
 from lwkpm.pmi.server import PmiJob, PmiServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from lwkpm.agent.loop import Loop
+    from lwkpm.agent.loop import Loop, Timer
     from lwkpm.job.plan import Plan
+    from lwkpm.pmi import events
     from lwkpm.pmi.pmix.server import PmixServer
     from lwkpm.pmi.server import Connection
 
@@ -97,7 +98,8 @@ class Channel:
 
 class PmiService:
     """Everything ranks can reach. `on_abort(rank, code or None, message)` is the only thing it asks of the agent,
-    besides `on_contact(rank)`, which says that a rank's start is complete."""
+    besides `on_contact(rank)`, which says that a rank's start is complete.
+    """
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class PmiService:
         self._listener: socket.socket | None = None
         self.pmix: PmixServer | None = None
         self.pmix_missing = ""
+        self._deadline: Timer | None = None
         mode = plan.job.pmi
         self._wire = mode in ("auto", "pmi1", "pmi2", "port")
         if mode == "port":
@@ -166,7 +169,8 @@ class PmiService:
         self.loop.add(self._listener.fileno(), self._on_connect)
 
     def _on_connect(self, _events: int) -> None:
-        assert self._listener is not None
+        if self._listener is None:
+            return
         try:
             sock, _ = self._listener.accept()
         except OSError:
@@ -204,10 +208,14 @@ class PmiService:
             self._on_pmix(0)
 
     def _on_pmix(self, _events: int) -> None:
-        assert self.pmix is not None
+        if self.pmix is None:
+            return
         self.handle(self.pmix.dispatch())
+        deadline_s = self.pmix.next_deadline()  # a lookup that waits for its key no longer than asked
+        if deadline_s is not None and (self._deadline is None or self._deadline.call is None):
+            self._deadline = self.loop.after(max(0.0, deadline_s - time.monotonic()), lambda: self._on_pmix(0))
 
-    def handle(self, happened: list[object]) -> None:
+    def handle(self, happened: Sequence[object]) -> None:
         """Act on events, then send what they caused."""
         for event in happened:
             handler = _HANDLERS.get(type(event).__name__)

@@ -1,5 +1,6 @@
 """The job's private directory, ``TMP/lwkpm-UID/JOBID``: short (unix socket paths end at 107 bytes), 0700, removed at
-the end; and what jobs that died with their machine or by SIGKILL left behind."""
+the end; and what jobs that died with their machine or by SIGKILL left behind.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def base_directory(environ: Mapping[str, str]) -> str:
         value = environ.get(name, "")
         if value.startswith("/") and len(value) <= LONGEST_BASE and os.access(value, os.W_OK | os.X_OK):
             return value.rstrip("/")
-    return "/tmp"  # noqa: S108 - made 0700 below and checked to be ours
+    return "/tmp"
 
 
 def remove_tree(path: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-SHM = "/dev/shm"  # noqa: S108 - not a temporary file of ours
+SHM = "/dev/shm"
 #: MPICH's later versions hash the KVS name with ``-<init count>`` appended (MPI sessions).
 MOST_INITS = 4
 

@@ -19,7 +19,7 @@ class StdinForwarder:
 
     def __init__(self, loop: Loop, pipes: list[int]) -> None:
         self._loop = loop
-        self._pending: dict[int, bytes] = {fd: b"" for fd in pipes}
+        self._pending: dict[int, bytes] = dict.fromkeys(pipes, b"")
         self._ended = False
         for fd in pipes:
             os.set_blocking(fd, False)

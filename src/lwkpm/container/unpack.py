@@ -63,7 +63,7 @@ def _unsquash(image: Image, path: str) -> None:
             "LWKPM-E038",
             f"cannot get at the content of {image.uri}",
             "loop devices are root's, /dev/fuse or squashfuse cannot be used, and unsquashfs is not installed",
-            "install squashfs-tools, or have squashfuse installed and /dev/fuse opened, or use a directory as the image",
+            "install squashfs-tools, or squashfuse with access to /dev/fuse, or use a directory as the image",
         ) from None
     # 2: some attributes (device nodes, owners) could not be set, which an ordinary user cannot; the files are there.
     if done.returncode not in (0, 2):

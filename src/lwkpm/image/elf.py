@@ -87,9 +87,11 @@ class _Source:
         self._read = read
         ident = self.take(0, 16)
         if not ident.startswith(MAGIC):
-            raise ElfError("no ELF magic")
+            msg = "no ELF magic"
+            raise ElfError(msg)
         if ident[4] not in (1, 2) or ident[5] not in (1, 2):
-            raise ElfError(f"class {ident[4]}, data encoding {ident[5]}")
+            msg = f"class {ident[4]}, data encoding {ident[5]}"
+            raise ElfError(msg)
         self.bits = 32 * ident[4]
         self.order = "<" if ident[5] == 1 else ">"
         self.word = "I" if self.bits == 32 else "Q"
@@ -98,14 +100,16 @@ class _Source:
         """Exactly `size` bytes at `offset`."""
         data = self._read(offset, size)
         if len(data) != size:
-            raise ElfError(f"ends before byte {offset + size}")
+            msg = f"ends before byte {offset + size}"
+            raise ElfError(msg)
         return data
 
     def text(self, offset: int, limit: int = MAX_STRING) -> str:
         """The NUL-terminated string at `offset`."""
         found, end, _ = self._read(offset, min(limit, MAX_STRING)).partition(b"\0")
         if not end:
-            raise ElfError(f"endless string at byte {offset}")
+            msg = f"endless string at byte {offset}"
+            raise ElfError(msg)
         return found.decode("utf-8", "surrogateescape")
 
 
@@ -122,7 +126,8 @@ def read_elf_fd(fd: int) -> Elf:
         try:
             return pread(fd, size, offset)
         except (OSError, OverflowError) as error:  # e.g. an offset above 2^63
-            raise ElfError(f"cannot read byte {offset}: {error}") from None
+            msg = f"cannot read byte {offset}: {error}"
+            raise ElfError(msg) from None
 
     return read_elf_from(read)
 
@@ -153,9 +158,11 @@ def _segments(source: _Source) -> Iterator[tuple[int, int, int, int]]:
     start, entry_size, count = rest[1], rest[5], rest[6]
     form = SEGMENT[source.bits]
     if count and entry_size != form.size:
-        raise ElfError(f"program headers of {entry_size} bytes")
+        msg = f"program headers of {entry_size} bytes"
+        raise ElfError(msg)
     if count > MAX_SEGMENTS:
-        raise ElfError(f"{count} program headers")
+        msg = f"{count} program headers"
+        raise ElfError(msg)
     layout = source.order + form.format[1:]
     yield from struct.iter_unpack(layout, source.take(start, count * form.size))
 
@@ -186,7 +193,8 @@ def _dynamic(source: _Source, segments: list[tuple[int, int, int, int]]) -> dict
     if not wanted:
         return {}
     if len(wanted) > MAX_NEEDED:
-        raise ElfError(f"{len(wanted)} names in the dynamic section")
+        msg = f"{len(wanted)} names in the dynamic section"
+        raise ElfError(msg)
     strings = _file_offset(segments, dict(reversed(pairs)).get(DT_STRTAB, 0))
     found: dict[int, list[str]] = {}
     for tag, value in wanted:
@@ -199,4 +207,5 @@ def _file_offset(segments: list[tuple[int, int, int, int]], address: int) -> int
     for kind, offset, start, size in segments:
         if kind == PT_LOAD and start <= address < start + size:
             return offset + address - start
-    raise ElfError(f"address {address:#x} is in no segment")
+    msg = f"address {address:#x} is in no segment"
+    raise ElfError(msg)

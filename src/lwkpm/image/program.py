@@ -68,10 +68,20 @@ def _find(root: str, program: str, path_variable: str, cwd: str) -> str:
             return where
         raise _missing(root, program, os.path.dirname(where), [os.path.dirname(where)])
     found = [f"{one.rstrip('/')}/{program}" for one in directories if program]
-    there = [(path, status) for path in found if (status := _stat(root, path)) is not None]
-    fit = [path for path, status in there if stat.S_ISREG(status.st_mode) and status.st_mode & 0o111]
+    there, closed = [], []
+    for path in found:
+        try:
+            status = _stat(root, path)
+        except ProgramError as error:  # exec goes on with the next directory of PATH
+            closed.append(error)
+            continue
+        if status is not None and stat.S_ISREG(status.st_mode) and status.st_mode & 0o111:
+            return path
+        there += [path] if status is not None else []
     if there:
-        return fit[0] if fit else there[0][0]
+        return there[0]
+    if closed:
+        raise closed[0]
     raise _missing(root, program, f"PATH ({':'.join(directories)})", directories)
 
 

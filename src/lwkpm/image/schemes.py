@@ -54,7 +54,10 @@ def _not_local(uri: str, scheme: str, rest: str) -> ImageError:
         return ImageError(CODE_SCHEME, f"bad image {uri}", why, fix)
     if scheme == "file":
         return ImageError(
-            CODE_SCHEME, f"bad image {uri}", "a file:// URI carries an absolute local path", "write file:///DIR/IMAGE"
+            CODE_SCHEME,
+            f"bad image {uri}",
+            "a file:// URI carries an absolute local path",
+            "write file:///DIR/IMAGE",
         )
     if scheme not in SCHEMES:
         why, fix = f"the scheme {scheme}:// is not known", "name a directory, a .sif or .sqfs file, or host://"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from lwkpm.job.spec import Job
 from lwkpm.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lwkpm.job.spec import Job
 
 
 class Proc(Value):

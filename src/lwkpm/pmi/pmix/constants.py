@@ -107,5 +107,7 @@ QUERY_SUPPORTED_KEYS = "pmix.qry.keys"
 LOG_STDERR = "pmix.log.stderr"
 LOG_STDOUT = "pmix.log.stdout"
 EVENT_AFFECTED_PROC = "pmix.evproc"
+GROUP_CONSTRUCT = 0
+GROUP_MEMBERSHIP = "pmix.grp.mbrs"
 GROUP_ASSIGN_CONTEXT_ID = "pmix.grp.actxid"
 GROUP_CONTEXT_ID = "pmix.grp.ctxid"

@@ -11,7 +11,7 @@ from lwkpm.pmi.pmix.names import Lookup, Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from lwkpm.pmi.pmix.events import PmixEvent
@@ -56,10 +56,10 @@ class Modex:
 class Requests:
     """Handlers by record name; each returns the events it makes."""
 
-    def __init__(self, namespaces: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, jobs: Mapping[str, int]) -> None:
         self._answers = Answers()
         self._names = Names()
-        self._namespaces = namespaces
+        self._jobs = jobs  # ranks by namespace; the server's own, so always current
         self._contexts = 0
         self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
         # One node is complete in itself: its own blob is the whole answer, and no rank lives elsewhere.
@@ -119,7 +119,7 @@ class Requests:
 
     def _query(self, keys: list[str], reply: Any, cbdata: Any) -> Events:
         known: dict[str, Info] = {
-            c.QUERY_NAMESPACES: (c.QUERY_NAMESPACES, c.STRING, ",".join(self._namespaces())),
+            c.QUERY_NAMESPACES: (c.QUERY_NAMESPACES, c.STRING, ",".join(self._jobs)),
             c.QUERY_SUPPORTED_KEYS: (c.QUERY_SUPPORTED_KEYS, c.STRING, ",".join(SUPPORTED_QUERIES)),
         }
         infos = [known[key] for key in keys if key in known]
@@ -133,16 +133,28 @@ class Requests:
         return [PmixLog(nspace=proc[0], rank=proc[1], stream=stream, text=_as_text(value)) for stream, value in known]
 
     def _group(
-        self, _op: int, _name: str, _procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any
+        self, op: int, _name: str, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any
     ) -> Events:
-        """Groups of one node need nothing from the host but the context id that MPI sessions ask for."""
-        wants_id = any(key == c.GROUP_ASSIGN_CONTEXT_ID and value for key, _, value in directives)
+        """Groups (MPI sessions): on one node the host adds the members and the context id that was asked for.
+
+        Endpoint data must not be handed back: libpmix 5 frees its bytes although they are ours.
+        """
         infos: list[Info] = []
-        if wants_id:
+        if op == c.GROUP_CONSTRUCT:
+            infos.append((c.GROUP_MEMBERSHIP, c.DATA_ARRAY, (c.PROC, self._expand(procs))))
+        if any(key == c.GROUP_ASSIGN_CONTEXT_ID and value for key, _, value in directives):
             self._contexts += 1
             infos.append((c.GROUP_CONTEXT_ID, c.SIZE, self._contexts))
         self._answers.infos((reply, cbdata), c.SUCCESS, infos)
         return []
+
+    def _expand(self, procs: list[Proc]) -> list[Proc]:
+        """Every rank of a job in place of its wildcard."""
+        found: list[Proc] = []
+        for nspace, rank in procs:
+            ranks = range(self._jobs.get(nspace, 0)) if rank == c.RANK_WILDCARD else [rank]
+            found += [(nspace, member) for member in ranks]
+        return found
 
     def expire(self) -> None:
         """Answer lookups whose time is over."""
