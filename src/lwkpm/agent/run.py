@@ -289,9 +289,10 @@ class Agent:
             numbers = [rank.number for rank, _ in with_mpi]
             self._fail_singletons(numbers, with_mpi[0][1], f"after {limit_s:g} s (--start-timeout) it still runs")
         elif waiting and any(contact.reached for contact in self._service.contacts) and not self._ending:
+            numbers = [rank.number for rank in waiting]
             self._report.note(
-                f"rank {fold_ranks([rank.number for rank in waiting])} has not reached a PMI server after {limit_s:g} s "
-                "while others have; if they are meant to be one MPI world, this job will wait for ever"
+                f"rank {fold_ranks(numbers)} has not reached a PMI server after {limit_s:g} s, while others have; "
+                "if they are meant to be one MPI world, this job will wait for ever"
             )
 
     def _on_timeout(self) -> None:
