@@ -6,11 +6,14 @@ import ctypes
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+
+from tools.images.build import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_USER = "lwktest"
@@ -23,7 +26,27 @@ def as_user(command: list[str]) -> list[str]:
     """The command as the ordinary test user; unchanged when we already are an ordinary user."""
     if os.geteuid() != 0:
         return command
-    return ["setpriv", "--reuid", TEST_USER, "--regid", TEST_USER, "--init-groups", *command]
+    return [*own_fuse_device(), "setpriv", "--reuid", TEST_USER, "--regid", TEST_USER, "--init-groups", *command]
+
+
+@cache
+def own_fuse_device() -> tuple[str, ...]:
+    """A command prefix that gives a process a /dev/fuse open to all, as udev makes it; empty where it already is.
+
+    A machine without udev has it for root only; in a mount namespace of our own nothing of the machine changes.
+    """
+    try:
+        if os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
+            return ()
+        node = cache_dir() / "fuse"
+        if not node.exists():
+            node.parent.mkdir(parents=True, exist_ok=True)
+            os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(10, 229))
+        node.chmod(0o666)
+    except OSError:
+        return ()
+    script = 'mount --bind "$0" /dev/fuse && exec "$@"'
+    return ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(node))
 
 
 def user_home() -> str:
