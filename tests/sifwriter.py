@@ -30,12 +30,18 @@ def header(total: int = DESCRIPTORS, table_at: int = TABLE_AT, *, arch: bytes = 
 
 
 def descriptor(
-    offset: int, size: int, *, kind: int = TYPE_PARTITION, fs: int = SQUASHFS, part: int = PRIMARY, arch: bytes = b"02"
+    offset: int,
+    size: int,
+    *,
+    kind: int = TYPE_PARTITION,
+    fs: int = SQUASHFS,
+    part: int = PRIMARY,
+    arch: bytes = b"02",
 ) -> bytes:
     """One used descriptor, by default that of a primary partition."""
     extra = struct.pack("<ii3s", fs, part, arch)
     sizes = (offset, size, size, 0, 0, 0, 0)
-    return struct.pack("<i?III7q128s384s", kind, True, 1, 0xF0000001, 0, *sizes, b"root", extra)  # noqa: FBT003
+    return struct.pack("<i?III7q128s384s", kind, True, 1, 0xF0000001, 0, *sizes, b"root", extra)
 
 
 def assemble(payload: bytes, *descriptors: bytes, arch: bytes = b"02") -> bytes:

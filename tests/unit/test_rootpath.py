@@ -42,7 +42,8 @@ def test_plain_paths(root: str, path: str, inside: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/usr/lib", "usr/lib", "../../../usr/lib", "/usr/../usr/lib/", "./usr/./lib", "//usr/lib"]
+    "target",
+    ["/usr/lib", "usr/lib", "../../../usr/lib", "/usr/../usr/lib/", "./usr/./lib", "//usr/lib"],
 )
 def test_links_stay_inside(root: str, target: str) -> None:
     link(root, "lib", target)

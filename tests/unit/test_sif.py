@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +10,9 @@ from lwkpm.image.detect import Image, open_image
 from lwkpm.image.machine import host_machine
 from tests import sifwriter
 from tests.unit.test_squashfs import superblock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HERE = sifwriter.ARCH.get(host_machine(), b"00")
 PAYLOAD = superblock(used=8192).ljust(8192, b"\0")
@@ -103,7 +106,8 @@ def test_unusable_files_say_why(tmp_path: Path, parts: tuple[bytes, ...], code: 
 
 
 @pytest.mark.parametrize(
-    ("total", "table_at"), [(0, 4096), (-1, 4096), (1 << 40, 4096), (48, 0), (48, -5), (48, 1 << 62)]
+    ("total", "table_at"),
+    [(0, 4096), (-1, 4096), (1 << 40, 4096), (48, 0), (48, -5), (48, 1 << 62)],
 )
 def test_bad_descriptor_tables(tmp_path: Path, total: int, table_at: int) -> None:
     data = sifwriter.header(total, table_at) + bytes(60000)

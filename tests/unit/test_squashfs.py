@@ -3,16 +3,24 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lwkpm.errors import ImageError
 from lwkpm.image.squashfs import parse_superblock
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def superblock(
-    *, compressor: int = 1, log: int = 17, size: int = 1 << 17, version: tuple[int, int] = (4, 0), used: int = 4000
+    *,
+    compressor: int = 1,
+    log: int = 17,
+    size: int = 1 << 17,
+    version: tuple[int, int] = (4, 0),
+    used: int = 4000,
 ) -> bytes:
     head = struct.pack("<4sIIII6H", b"hsqs", 5, 0, size, 1, compressor, log, 0, 1, *version)
     return head + struct.pack("<8Q", 96, used, 0, 0, 0, 0, 0, 0)

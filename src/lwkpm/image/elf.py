@@ -87,11 +87,9 @@ class _Source:
         self._read = read
         ident = self.take(0, 16)
         if not ident.startswith(MAGIC):
-            msg = "no ELF magic"
-            raise ElfError(msg)
+            raise ElfError("no ELF magic")
         if ident[4] not in (1, 2) or ident[5] not in (1, 2):
-            msg = f"class {ident[4]}, data encoding {ident[5]}"
-            raise ElfError(msg)
+            raise ElfError(f"class {ident[4]}, data encoding {ident[5]}")
         self.bits = 32 * ident[4]
         self.order = "<" if ident[5] == 1 else ">"
         self.word = "I" if self.bits == 32 else "Q"
@@ -100,16 +98,14 @@ class _Source:
         """Exactly `size` bytes at `offset`."""
         data = self._read(offset, size)
         if len(data) != size:
-            msg = f"ends before byte {offset + size}"
-            raise ElfError(msg)
+            raise ElfError(f"ends before byte {offset + size}")
         return data
 
     def text(self, offset: int, limit: int = MAX_STRING) -> str:
         """The NUL-terminated string at `offset`."""
         found, end, _ = self._read(offset, min(limit, MAX_STRING)).partition(b"\0")
         if not end:
-            msg = f"endless string at byte {offset}"
-            raise ElfError(msg)
+            raise ElfError(f"endless string at byte {offset}")
         return found.decode("utf-8", "surrogateescape")
 
 
@@ -126,8 +122,7 @@ def read_elf_fd(fd: int) -> Elf:
         try:
             return pread(fd, size, offset)
         except (OSError, OverflowError) as error:  # e.g. an offset above 2^63
-            msg = f"cannot read byte {offset}: {error}"
-            raise ElfError(msg) from None
+            raise ElfError(f"cannot read byte {offset}: {error}") from None
 
     return read_elf_from(read)
 
@@ -158,11 +153,9 @@ def _segments(source: _Source) -> Iterator[tuple[int, int, int, int]]:
     start, entry_size, count = rest[1], rest[5], rest[6]
     form = SEGMENT[source.bits]
     if count and entry_size != form.size:
-        msg = f"program headers of {entry_size} bytes"
-        raise ElfError(msg)
+        raise ElfError(f"program headers of {entry_size} bytes")
     if count > MAX_SEGMENTS:
-        msg = f"{count} program headers"
-        raise ElfError(msg)
+        raise ElfError(f"{count} program headers")
     layout = source.order + form.format[1:]
     yield from struct.iter_unpack(layout, source.take(start, count * form.size))
 
@@ -193,8 +186,7 @@ def _dynamic(source: _Source, segments: list[tuple[int, int, int, int]]) -> dict
     if not wanted:
         return {}
     if len(wanted) > MAX_NEEDED:
-        msg = f"{len(wanted)} names in the dynamic section"
-        raise ElfError(msg)
+        raise ElfError(f"{len(wanted)} names in the dynamic section")
     strings = _file_offset(segments, dict(reversed(pairs)).get(DT_STRTAB, 0))
     found: dict[int, list[str]] = {}
     for tag, value in wanted:
@@ -207,5 +199,4 @@ def _file_offset(segments: list[tuple[int, int, int, int]], address: int) -> int
     for kind, offset, start, size in segments:
         if kind == PT_LOAD and start <= address < start + size:
             return offset + address - start
-    msg = f"address {address:#x} is in no segment"
-    raise ElfError(msg)
+    raise ElfError(f"address {address:#x} is in no segment")
