@@ -132,16 +132,12 @@ class Requests:
         self._answers.done((reply, cbdata), c.SUCCESS if known else c.ERR_NOT_SUPPORTED)
         return [PmixLog(nspace=proc[0], rank=proc[1], stream=stream, text=_as_text(value)) for stream, value in known]
 
-    def _group(
-        self, op: int, _name: str, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any
-    ) -> Events:
-        """Groups (MPI sessions): on one node the host adds the members and the context id that was asked for.
+    def _group(self, _name: str, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+        """A new group (MPI sessions): on one node the host adds the members and the context id if asked for.
 
         Endpoint data must not be handed back: libpmix 5 frees its bytes although they are ours.
         """
-        infos: list[Info] = []
-        if op == c.GROUP_CONSTRUCT:
-            infos.append((c.GROUP_MEMBERSHIP, c.DATA_ARRAY, (c.PROC, self._expand(procs))))
+        infos: list[Info] = [(c.GROUP_MEMBERSHIP, c.DATA_ARRAY, (c.PROC, self._expand(procs)))]
         if any(key == c.GROUP_ASSIGN_CONTEXT_ID and value for key, _, value in directives):
             self._contexts += 1
             infos.append((c.GROUP_CONTEXT_ID, c.SIZE, self._contexts))
