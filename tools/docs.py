@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCOPES = {"job": "the whole job", "app": "each part", "all": "every part"}
+MADE_BY = "<!-- Made by `python -m tools.docs` from src/lwkpm/cli/options.py; do not edit. -->"
+TABLE_HEAD = ("| option | value | for | what it does |", "|---|---|---|---|")
 INTRODUCTION = (
     "Runs an MPI job in a container: N ranks of APP in one container made from IMAGE, whatever MPI the image carries. "
     "IMAGE is a root file system in a directory, a squashfs file, a SIF file, or host:// for no container. "
@@ -35,11 +37,11 @@ def groups() -> dict[str, list[Option]]:
 
 def markdown() -> str:
     """The reference page."""
-    lines = ["# lwkpm-run", "", "<!-- Made by `python -m tools.docs` from src/lwkpm/cli/options.py; do not edit. -->", ""]
+    lines = ["# lwkpm-run", "", MADE_BY, ""]
     lines += ["```", USAGE, "```", "", INTRODUCTION, ""]
     lines += ["Names with one dash and several letters may be written with two dashes, and the other way round.", ""]
     for group, options in groups().items():
-        lines += [f"## {group[0].upper()}{group[1:]}", "", "| option | value | for | what it does |", "|---|---|---|---|"]
+        lines += [f"## {group[0].upper()}{group[1:]}", "", *TABLE_HEAD]
         lines += [markdown_row(option) for option in options]
         lines.append("")
     return "\n".join([*lines, "## Exit status", "", STATUS, "", "More in [exit-status.md](exit-status.md).", ""])
