@@ -290,8 +290,7 @@ static void kill_everything(struct conenter *c) {
 }
 
 static int serve(struct conenter *c) {
-    struct pollfd p[3] = {
-        {c->control_fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}, {c->error_read_fd, POLLIN, 0}};
+    struct pollfd p[3] = {{c->control_fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}, {c->error_read_fd, POLLIN, 0}};
     for (;;) {
         int rc = 0;
         if (poll(p, 3, -1) < 0 && errno != EINTR) return -1;

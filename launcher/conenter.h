@@ -44,8 +44,8 @@ struct cursor {
     bool bad;
 };
 
-int inbox_fill(struct inbox *in);                        /* >0 data, 0 the agent is gone, -1 errno */
-int inbox_next(struct inbox *in, struct frame *f);       /* 1 frame, 0 incomplete, -1 nonsense */
+int inbox_fill(struct inbox *in);                         /* >0 data, 0 the agent is gone, -1 errno */
+int inbox_next(struct inbox *in, struct frame *f);        /* 1 frame, 0 incomplete, -1 nonsense */
 int inbox_take_fds(struct inbox *in, int *fds, size_t n); /* the oldest n descriptors */
 uint32_t take_u32(struct cursor *c);
 const char *take_string(struct cursor *c);

@@ -50,6 +50,10 @@ out:
     return made;
 }
 
-int make_dirs_in_root(int root_fd, const char *path) { return make_in_root(root_fd, path, true); }
+int make_dirs_in_root(int root_fd, const char *path) {
+    return make_in_root(root_fd, path, true);
+}
 
-int make_file_in_root(int root_fd, const char *path) { return make_in_root(root_fd, path, false); }
+int make_file_in_root(int root_fd, const char *path) {
+    return make_in_root(root_fd, path, false);
+}

@@ -45,7 +45,7 @@ static void exec_by_path(char *const *argv, char *const *envp) {
     }
     const char *path = find_env(envp, "PATH");
     int kept = ENOENT;
-    for (const char *dir = path ? path : "/usr/bin:/bin"; dir; ) {
+    for (const char *dir = path ? path : "/usr/bin:/bin"; dir;) {
         char full[4096];
         const char *colon = strchrnul(dir, ':');
         int n = snprintf(full, sizeof full, "%.*s/%s", (int)(colon - dir), dir, argv[0]);

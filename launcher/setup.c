@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/loop.h>
 #include <poll.h>
 #include <sched.h>
@@ -130,7 +131,7 @@ static int op_mkdir(struct setup *s, const char *const *w, int n) {
 static int make_read_only(const char *path) {
     static const struct {
         unsigned long stat, mount;
-    } kept[] = {{ST_NOSUID, MS_NOSUID}, {ST_NODEV, MS_NODEV},         {ST_NOEXEC, MS_NOEXEC},
+    } kept[] = {{ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},           {ST_NOEXEC, MS_NOEXEC},
                 {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME}};
     struct statvfs v;
     unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY;
@@ -233,10 +234,20 @@ static int wait_for_fuse(const char *target, dev_t before, pid_t helper) {
     return -1;
 }
 
+/* Mounting takes CAP_SYS_ADMIN in our user namespace, which exec takes from a uid other than 0; ambient it survives.
+ * Otherwise the helper would fall back to the set-uid fusermount, which has no power in here. */
+static int keep_mount_right(void) {
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &head, data) < 0) return -1;
+    data[0].inheritable |= 1U << CAP_SYS_ADMIN;
+    if (syscall(SYS_capset, &head, data) < 0) return -1;
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0);
+}
+
 static int op_fuse(struct setup *s, const char *const *w, int n) {
     struct stat before;
     const char *argv[MAX_WORDS + 1] = {0};
-    (void)s;
     memcpy(argv, w + 1, (size_t)(n - 1) * sizeof *argv);
     if (mkdir(w[0], 0755) < 0 && errno != EEXIST) return -1;
     if (stat(w[0], &before) < 0) return -1;
@@ -247,7 +258,7 @@ static int op_fuse(struct setup *s, const char *const *w, int n) {
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         setsid();
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (s->user_ns && keep_mount_right() < 0)) _exit(126);
         execvp(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
@@ -375,9 +386,9 @@ static int op_nofile(struct setup *s, const char *const *w, int n) {
 }
 
 static const struct operation operations[] = {
-    {"unshare", 1, op_unshare}, {"scratch", 1, op_scratch}, {"root", 1, op_root},       {"mkdir", 1, op_mkdir},
-    {"bind", 3, op_bind},       {"loop", 5, op_loop},       {"fuse", 2, op_fuse},       {"overlay", 4, op_overlay},
-    {"proc", 1, op_proc},       {"addline", 3, op_addline}, {"pivot", 0, op_pivot},     {"nofile", 1, op_nofile},
+    {"unshare", 1, op_unshare}, {"scratch", 1, op_scratch}, {"root", 1, op_root},   {"mkdir", 1, op_mkdir},
+    {"bind", 3, op_bind},       {"loop", 5, op_loop},       {"fuse", 2, op_fuse},   {"overlay", 4, op_overlay},
+    {"proc", 1, op_proc},       {"addline", 3, op_addline}, {"pivot", 0, op_pivot}, {"nofile", 1, op_nofile},
     {"target", 4, op_target},
 };
 

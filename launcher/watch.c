@@ -12,7 +12,7 @@
 
 /* MPICH, Open MPI and Intel: libmpi.so; the standard ABI: libmpi_abi.so; Debian's and older MPICH: libmpich.so;
  * Cray: libmpi_gnu_123.so and friends. libmpifort or libmpi_cxx never come alone. */
-static const char *const mpi_names[] = {"libmpi.so",   "libmpi_abi.so", "libmpich.so",  "libmpich-",
+static const char *const mpi_names[] = {"libmpi.so",   "libmpi_abi.so", "libmpich.so", "libmpich-",
                                         "libmpi_gnu_", "libmpi_intel_", "libmpi_cray", "libmpi_amd_"};
 
 static bool is_mpi_library(const char *path) {

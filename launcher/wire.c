@@ -49,8 +49,7 @@ int inbox_fill(struct inbox *in) {
         char room[CMSG_SPACE(sizeof(int) * MAX_RANK_FDS)];
     } control;
     struct iovec v = {in->data + in->len, in->cap - in->len};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n;
     do {
         n = recvmsg(in->fd, &m, MSG_CMSG_CLOEXEC);

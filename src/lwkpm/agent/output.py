@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +19,13 @@ TAIL_BYTES = 2048
 class Stream:
     """One rank's stdout or stderr on its way to a sink.
 
-    Lines of different ranks never mix: a partial line waits for its end, or for `hold_s`, so that prompts show.
+    Lines of different ranks never mix: a partial line waits for its end, or until the rank has been quiet for
+    `hold_s`, so that prompts show.
     """
 
     hold_s = 0.1
+    #: A prompt matters to a person; into a file or pipe whole lines matter more, and a busy node delays a rank.
+    hold_unseen_s = 1.0
 
     def __init__(self, loop: Loop, fd: int, sink: Sink, prefix: bytes) -> None:
         self._loop = loop
@@ -29,8 +33,9 @@ class Stream:
         self._sink = sink
         self._prefix = prefix
         self._partial = b""
-        self._line_open = False  # the last thing written was a partial line
         self._timer_set = False
+        self._taken_at_s = 0.0
+        self._hold_s = self.hold_s if sink.is_terminal else self.hold_unseen_s
         self.tail = b""
         self.keep_tail = False
         os.set_blocking(fd, False)
@@ -69,6 +74,7 @@ class Stream:
         return bool(data)
 
     def _take(self, data: bytes) -> None:
+        self._taken_at_s = time.monotonic()
         if self.keep_tail:
             self.tail = (self.tail + data)[-TAIL_BYTES:]
         cut = data.rfind(b"\n") + 1
@@ -76,20 +82,31 @@ class Stream:
             self._partial += data
             if len(self._partial) > LONGEST_LINE_BYTES:
                 self._flush_partial()
-            elif not self._timer_set:
-                self._timer_set = True
-                self._loop.after(self.hold_s, self._on_held)
+            else:
+                self._hold()
             return
         whole, rest = self._partial + data[:cut], data[cut:]
         self._partial = rest
         self._emit(whole)
-        if rest and not self._timer_set:
+        if rest:
+            self._hold()
+
+    def _hold(self) -> None:
+        if not self._timer_set:
             self._timer_set = True
-            self._loop.after(self.hold_s, self._on_held)
+            self._loop.after(self._hold_s, self._on_held)
 
     def _on_held(self) -> None:
         self._timer_set = False
-        self._flush_partial()
+        if not self._partial:
+            return
+        # While the reader is slow the rest of the line may be waiting in the pipe, which is then left unread.
+        paused = self._sink.full or not self._loop.watches(self._fd)
+        if paused or self.read_once() or time.monotonic() - self._taken_at_s < self._hold_s:
+            if self._partial:
+                self._hold()
+        else:
+            self._flush_partial()
 
     def _flush_partial(self) -> None:
         if self._partial:
@@ -101,8 +118,10 @@ class Stream:
             ends = data.endswith(b"\n")
             body = data[:-1] if ends else data
             body = body.replace(b"\n", b"\n" + self._prefix)
-            data = (b"" if self._line_open else self._prefix) + body + (b"\n" if ends else b"")
-            self._line_open = not ends
+            owner = self._sink.line_owner
+            start = b"" if owner is self else self._prefix if owner is None else b"\n" + self._prefix
+            data = start + body + (b"\n" if ends else b"")
+            self._sink.line_owner = None if ends else self
         self._sink.write(data)
 
     def close(self) -> None:
@@ -110,8 +129,9 @@ class Stream:
         if self._fd < 0:
             return
         self._flush_partial()
-        if self._prefix and self._line_open:  # the next rank's label must begin a line
+        if self._prefix and self._sink.line_owner is self:  # the next rank's label must begin a line
             self._sink.write(b"\n")
+            self._sink.line_owner = None
         self._loop.remove(self._fd)
         os.close(self._fd)
         self._fd = -1

@@ -54,6 +54,7 @@ class Agent:
         self._ending = False
         self._interrupts = 0
         self._unstarted_errors = 0
+        self._started = self._ended = 0  # ranks
         self._streams = StandardStreams(self._loop, plan)
         self._service = PmiService(
             self._loop, plan, self._on_contact, self._on_abort, report.note, report.trace if self._tracing else None
@@ -142,6 +143,7 @@ class Agent:
         """A rank was forked; `pid` as the host sees it."""
         rank = self._ranks[number]
         rank.pid = pid
+        self._started += 1
         self._report.event("proc_start", rank=number, pid=pid, cpus=list(rank.proc.cpus))
         if self._service.contacts[number].reached:
             self._link_of(rank).release(number)
@@ -157,14 +159,15 @@ class Agent:
             container = self._plan.containers[app.container]
             self._report_launcher_error(start_error(app, container, self._root(rank), error, step, target))
         if rank.pid == 0:  # not even forked
-            rank.wait_status = 0
+            self._mark_ended(rank, 0)
             self._stop_if_done()
 
     def on_exited(self, number: int, status: int, mpi_library: str) -> None:
         """A rank ended."""
         rank = self._ranks[number]
         self._service.drain(number)  # an abort may still be unread
-        rank.wait_status, rank.mpi_library = status, mpi_library
+        self._mark_ended(rank, status)
+        rank.mpi_library = mpi_library
         if rank.err is not None:
             while rank.err.read_once():
                 pass
@@ -192,7 +195,7 @@ class Agent:
         for rank in self._ranks:
             if rank.running and self._link_of(rank) is link:
                 _kill_session(rank.pid)
-                rank.wait_status = signal.SIGKILL
+                self._mark_ended(rank, signal.SIGKILL)
         if not self._ending and not self._all_ended_before(link):
             self._report_launcher_error(
                 LwkpmError(
@@ -353,14 +356,18 @@ class Agent:
         self._loop.after(self._plan.job.kill_delay_s, lambda: self._signal_all(signal.SIGKILL))
         # conenter is killed with its ranks if even SIGKILL does not end them (a process stuck in the kernel).
         self._loop.after(self._plan.job.kill_delay_s + LAST_OUTPUT_S, self._loop.stop)
-        if self._not_ready or not any(rank.running for rank in self._ranks):
-            self._stop_if_done()
+        self._stop_if_done()
 
     def _stop_if_done(self) -> None:
-        started = [rank for rank in self._ranks if rank.pid or rank.wait_status is not None]
-        complete = len(started) == len(self._ranks) or self._ending
-        if complete and all(rank.wait_status is not None for rank in started):
+        if self._ended >= self._started and (self._started == len(self._ranks) or self._ending):
             self._loop.stop()
+
+    def _mark_ended(self, rank: Rank, wait_status: int) -> None:
+        """Counted, not searched: a search at every exit is quadratic in the ranks."""
+        if rank.wait_status is None:
+            self._ended += 1
+            self._started += rank.pid == 0
+        rank.wait_status = wait_status
 
     def _finish(self) -> JobEnd:
         self._close_links()

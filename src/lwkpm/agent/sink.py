@@ -36,6 +36,8 @@ class Sink:
         self._queue: deque[bytes] = deque()
         self.queued_bytes = 0
         self.error: OSError | None = None
+        self.line_owner: object = None  # the labelled stream whose partial line was written last
+        self.is_terminal = os.isatty(fd)
         self._resume: list[Callable[[], None]] = []
         mode = os.fstat(fd).st_mode
         if not owned and (stat.S_ISFIFO(mode) or os.isatty(fd)):

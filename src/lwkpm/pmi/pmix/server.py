@@ -37,6 +37,13 @@ def open_wake_pair() -> tuple[int, int]:
     return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
 
+def _on_registered(_status: int, _data: object) -> None:
+    """A client was admitted; the only failures are a full memory and an unknown job, which registering it excludes."""
+
+
+_registered = ffi.callback("pmix_op_cbfunc_t", _on_registered)  # lives as long as the library may call it
+
+
 class PmixServer:
     """Serves PMIx to the ranks of this node.
 
@@ -166,7 +173,9 @@ class PmixServer:
     def register_client(self, nspace: str, rank: int, uid: int, gid: int) -> None:
         """Admit a rank: ids are those its process shows to the kernel here (psec native compares them)."""
         proc = make_proc(nspace, rank)
-        status = self._lib.PMIx_server_register_client(proc, uid, gid, NULL, NULL, NULL)
+        # With a callback the call does not wait for the progress thread (0.2 ms per rank). The rank cannot come too
+        # early: its connection is served by the same thread, after this.
+        status = self._lib.PMIx_server_register_client(proc, uid, gid, NULL, _registered, NULL)
         self._check(status, "PMIx_server_register_client")
 
     def environment(self, nspace: str, rank: int) -> list[str]:
