@@ -69,9 +69,10 @@ class Stream:
             data = b""
         if data:
             self._take(data)
-        else:
+        if not data or isinstance(self._sink.error, BrokenPipeError):
+            # Whoever read our output is gone (`| head -1`): the rank learns it as it would without us, by SIGPIPE.
             self.close()
-        return bool(data)
+        return self._fd >= 0
 
     def _take(self, data: bytes) -> None:
         self._taken_at_s = time.monotonic()
