@@ -109,7 +109,7 @@ def _open_output(path: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise LwkpmError(
-            "LWKPM-E011",
+            "LWKPM-E017",
             f"cannot write the output file {path}",
             error.strerror or str(error),
             "name a file in a directory where you may write",

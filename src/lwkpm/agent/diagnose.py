@@ -165,8 +165,8 @@ def singleton_error(ranks: list[int], library: str, root: str, when: str, pmi: s
         offer = "install a libpmix for lwkpm (pip install 'lwkpm[pmix]'), and "
     return PmiError(
         "LWKPM-E055",
-        f"rank {fold_ranks(ranks)} never reached a PMI server: it ran as a singleton, a world of its own",
-        f"{when}; it loaded {family} ({library}), which speaks {' or '.join(speaks)}"
+        f"rank {fold_ranks(ranks)} loaded an MPI library but never reached a PMI server",
+        f"{when}; {family} ({library}) speaks {' or '.join(speaks)}; without a server each rank is a world of its own"
         + (f"; PMIx was not offered: {pmix_missing}" if pmix_missing and first == "PMIx" else ""),
         SINGLETON_FIX[first].format(offer=offer),
     )

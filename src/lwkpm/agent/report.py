@@ -58,7 +58,7 @@ class Report:
             return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise LwkpmError(
-                "LWKPM-E012",
+                "LWKPM-E017",
                 f"cannot write the JSON file {target}",
                 error.strerror or str(error),
                 "name a file in a directory where you may write",

@@ -183,10 +183,12 @@ class Agent:
             self._fail(Event(at=now, kind="abort", rank=rank.number, code=status >> 8 & 0xFF or 1))
         elif status:
             self._fail(from_wait(now, rank.number, status))
+            if rank.mpi_library and not contact.reached:
+                say_error(self._singleton_error([rank.number], rank.mpi_library, "it ended so"))
         elif contact.open:
             self._fail_without_finalize(rank, contact.protocol)
         elif rank.mpi_library and not contact.reached:
-            self._fail_singletons([rank.number], rank.mpi_library, "it ended")
+            self._fail_singletons([rank.number], rank.mpi_library, "it ended with status 0")
         else:
             self._events.append(from_wait(now, rank.number, status))
 
@@ -269,11 +271,13 @@ class Agent:
         )
 
     def _fail_singletons(self, numbers: list[int], library: str, when: str) -> None:
+        self._report_launcher_error(self._singleton_error(numbers, library, when))
+
+    def _singleton_error(self, numbers: list[int], library: str, when: str) -> LwkpmError:
         from lwkpm.agent.diagnose import singleton_error
 
         root = self._root(self._ranks[numbers[0]])
-        offered, missing = self._plan.job.pmi, self._service.pmix_missing
-        self._report_launcher_error(singleton_error(numbers, library, root, when, offered, missing))
+        return singleton_error(numbers, library, root, when, self._plan.job.pmi, self._service.pmix_missing)
 
     def _root(self, rank: Rank) -> str:
         """The rank's root directory as seen from here, while its conenter lives."""

@@ -80,6 +80,12 @@ The mapping asks for more places than the CPUs of this process offer. Binding ca
         """\
 The variable is read as other launchers do: seconds after which the job is ended, -1 or empty for no limit.""",
     ),
+    "LWKPM-E017": (
+        "an output file cannot be written",
+        """\
+A file of --outfile, --errfile or --json cannot be made or opened; the message names it and says why. Directories on
+the way are made for --outfile and --errfile.""",
+    ),
     "LWKPM-E020": (
         "no such image",
         """\
