@@ -83,7 +83,7 @@ def find_library(configured: str | None = None) -> Library:
     for path in paths:
         try:
             library = Library(path)
-        except (OSError, AttributeError) as error:
+        except (OSError, ffi.error) as error:
             if chosen or path == SONAME or os.path.exists(path):
                 tried.append(f"{path}: {error}")
             continue

@@ -45,13 +45,18 @@ _registered = ffi.callback("pmix_op_cbfunc_t", _on_registered)  # lives as long 
 
 
 class PmixServer:
-    """Serves PMIx to the ranks of this node.
+    """Serves PMIx to the ranks of this node. One per process: libpmix 4.2 and 5.0 abort when initialised again.
 
+    Start it before many descriptors are open: the listener of 4.2 uses select(), which ends at 1024.
     Every method belongs to the loop's thread. Calls into libpmix release the GIL and may block until its progress
     thread has run; upcalls of that thread take the GIL only to queue a record (see `upcalls`).
     """
 
+    _used = False
+
     def __init__(self, library_path: str | None, tmpdir: str, hostname: str) -> None:
+        if PmixServer._used:
+            raise RuntimeError("a process can have one PmixServer only, even after stop()")
         library = find_library(library_path)
         self._lib = library.functions
         self.library = library.path
@@ -65,6 +70,7 @@ class PmixServer:
         self._messages_fd = os.memfd_create("lwkpm-libpmix-messages", os.MFD_CLOEXEC)
         self._upcalls = Upcalls(self._queue, self._write_fd)
         self._requests = Requests(self._jobs)
+        PmixServer._used = True
         self._init(tmpdir, hostname)
 
     def _init(self, tmpdir: str, hostname: str) -> None:
@@ -95,7 +101,7 @@ class PmixServer:
                 f"the PMIx library refused {call}",
                 f"{text(self._lib.PMIx_Error_string(status))} ({status}) from {self.library}, version {self.version};"
                 f" it said: {self.messages().strip() or 'nothing'}",
-                "check that the session directory is writable; choose another library with $LWKPM_LIBPMIX",
+                "choose another library with $LWKPM_LIBPMIX",
             )
 
     @property

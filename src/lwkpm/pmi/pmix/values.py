@@ -173,8 +173,9 @@ def _c_string(string: str, keep: list[Any]) -> Any:
 def _fill_blob(blob: Any, data: bytes, keep: list[Any]) -> None:
     blob.size = len(data)
     if data:
-        blob.bytes = ffi.new("char[]", data)
-        keep.append(blob.bytes)
+        memory = ffi.new("char[]", data)
+        keep.append(memory)  # not blob.bytes: what is read back is a pointer that owns nothing
+        blob.bytes = memory
 
 
 def fill_proc(proc: Any, data: Proc, _keep: list[Any] | None = None) -> None:
@@ -194,9 +195,10 @@ def _fill_string(element: Any, data: str, keep: list[Any]) -> None:
 
 
 def _write_proc(target: Any, data: Proc, keep: list[Any]) -> None:
-    target.proc = ffi.new("pmix_proc_t *")
-    keep.append(target.proc)
-    fill_proc(target.proc, data)
+    proc = ffi.new("pmix_proc_t *")
+    keep.append(proc)
+    fill_proc(proc, data)
+    target.proc = proc
 
 
 def _write_envar(target: Any, data: tuple[str, str, bytes], keep: list[Any]) -> None:

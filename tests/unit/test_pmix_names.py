@@ -1,0 +1,113 @@
+"""Publish, lookup and the attributes of a job, without a library."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("_cffi_backend", reason="cffi is missing")
+
+from lwkpm.errors import PmiError
+from lwkpm.pmi.pmix import constants as c
+from lwkpm.pmi.pmix import library
+from lwkpm.pmi.pmix.job import job_infos, proc_infos
+from lwkpm.pmi.pmix.names import Lookup, Names
+
+ME = ("job", 0)
+PORT = ("port", c.BYTE_OBJECT, b"\0binary\0")
+
+
+def test_published_data_is_found_with_its_owner() -> None:
+    names = Names()
+    assert names.publish(ME, [PORT, ("pmix.range", c.DATA_RANGE, 4)]) == c.SUCCESS
+    assert names.lookup(Lookup(["port", "absent"], [], None)) == [(ME, PORT)]
+    assert names.lookup(Lookup(["pmix.range"], [], None)) == []
+
+
+def test_a_key_is_published_once_until_it_is_taken_back() -> None:
+    names = Names()
+    assert names.publish(ME, [PORT]) == c.SUCCESS
+    assert names.publish(("job", 1), [PORT]) == c.ERR_DUPLICATE_KEY
+    assert names.unpublish(ME, []) == c.SUCCESS
+    assert names.publish(("job", 1), [PORT]) == c.SUCCESS
+
+
+def test_unpublish_without_keys_spares_other_processes() -> None:
+    names = Names()
+    names.publish(ME, [PORT])
+    names.publish(("job", 1), [("other", c.INT, 1)])
+    names.unpublish(ME, [])
+    assert names.lookup(Lookup(["port", "other"], [], None)) == [(("job", 1), ("other", c.INT, 1))]
+
+
+def test_first_reader_takes_data_away() -> None:
+    names = Names()
+    once = (c.PERSISTENCE, c.PERSIST, c.PERSIST_FIRST_READ)
+    for _ in range(2):
+        assert names.publish(ME, [PORT, once]) == c.SUCCESS
+        assert names.lookup(Lookup(["port"], [], None)) == [(ME, PORT)]
+        assert names.lookup(Lookup(["port"], [], None)) == []
+
+
+def test_waiting_lookup_is_answered_by_the_publish_that_completes_it() -> None:
+    names = Names()
+    both = Lookup(["port", "other"], [(c.WAIT, c.INT, 0)], "both")
+    one = Lookup(["port", "other"], [(c.WAIT, c.INT, 1)], "one")
+    assert names.lookup(both) is None
+    assert names.lookup(one) is None
+    assert names.ready() == []
+    names.publish(ME, [PORT])
+    assert [(request.token, found) for request, found in names.ready()] == [("one", [(ME, PORT)])]
+    names.publish(ME, [("other", c.INT, 1)])
+    assert [request.token for request, _ in names.ready()] == ["both"]
+    assert names.ready() == []
+
+
+def test_waiting_lookup_expires() -> None:
+    names = Names()
+    assert names.next_deadline() is None
+    request = Lookup(["port"], [(c.WAIT, c.INT, 0), (c.TIMEOUT, c.INT, 5)], None)
+    assert names.lookup(request) is None
+    deadline = names.next_deadline()
+    assert deadline is not None
+    assert names.expired(deadline - 1) == []
+    assert names.expired(deadline) == [request]
+    assert names.next_deadline() is None
+
+
+def test_job_on_two_nodes() -> None:
+    nodes = [("a", (0, 2)), ("b", (1, 3))]
+    infos = {key: data for key, _, data in job_infos("job", [0, 0, 1, 1], nodes, 1, 6)}
+    assert (infos[c.NODE_MAP], infos[c.PROC_MAP]) == ("a,b", "0,2;1,3")
+    assert (infos[c.JOB_SIZE], infos[c.LOCAL_SIZE], infos[c.UNIV_SIZE], infos[c.JOB_NUM_APPS]) == (4, 2, 6, 2)
+    third = {key: data for key, _, data in proc_infos([0, 0, 1, 1], nodes)[3][2][1]}
+    assert (third[c.RANK], third[c.LOCAL_RANK], third[c.NODEID], third[c.HOSTNAME]) == (3, 1, 1, "b")
+    assert (third[c.APPNUM], third[c.APP_RANK]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("OpenPMIx 4.2.2rc2, repo rev: v4.2.2 (PMIx Standard: 4.1, Stable ABI: 0.0)", (4, 2, 2)),
+        ("OpenPMIx 5.0.11rc1, repo rev: gitexported", (5, 0, 11)),
+        ("PMIx 6.1", (6, 1)),
+        ("no number", ()),
+    ],
+)
+def test_library_version(said: str, version: tuple[int, ...]) -> None:
+    assert library.parse_version(said) == version
+
+
+def test_chosen_library_that_is_missing_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(library.ENV_LIBPMIX, "/no/such/libpmix.so.2")
+    with pytest.raises(PmiError) as caught:
+        library.find_library("/also/missing")
+    assert caught.value.code == "LWKPM-E051"
+    assert "/no/such/libpmix.so.2" in caught.value.why
+    assert library.ENV_LIBPMIX in caught.value.fix
+
+
+def test_library_that_is_not_pmix_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(library.ENV_LIBPMIX, raising=False)
+    with pytest.raises(PmiError) as caught:
+        library.find_library("libc.so.6")
+    assert "PMIx_Get_version" in caught.value.why
