@@ -32,7 +32,7 @@ class PmixLog(PmixEvent):
     """A rank asked to have text written; `stream` is stdout or stderr."""
 
     stream: str
-    text: str
+    message: str
 
 
 class PmixSpawnRequested(PmixEvent):

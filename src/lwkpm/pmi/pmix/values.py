@@ -142,7 +142,7 @@ def read_infos(infos: Any, count: int) -> list[Info]:
     for index in range(count):
         try:
             found.append(read_info(infos[index]))
-        except UnsupportedTypeError:  # noqa: PERF203
+        except UnsupportedTypeError:
             continue
     return found
 
