@@ -130,7 +130,9 @@ class Requests:
     def _log(self, proc: Proc, data: list[Info], reply: Any, cbdata: Any) -> Events:
         known = [(LOG_STREAMS[key], value) for key, _, value in data if key in LOG_STREAMS]
         self._answers.done((reply, cbdata), c.SUCCESS if known else c.ERR_NOT_SUPPORTED)
-        return [PmixLog(nspace=proc[0], rank=proc[1], stream=stream, message=_as_text(value)) for stream, value in known]
+        return [
+            PmixLog(nspace=proc[0], rank=proc[1], stream=stream, message=_as_text(value)) for stream, value in known
+        ]
 
     def _group(self, _name: str, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
         """A new group (MPI sessions): on one node the host adds the members and the context id if asked for.
