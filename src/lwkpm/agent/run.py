@@ -26,8 +26,8 @@ from lwkpm.job.status import Event, from_wait, is_failure, job_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.report import Report
-    from lwkpm.agent.session import Session
     from lwkpm.job.plan import Plan, Proc
     from lwkpm.job.status import JobEnd
 
@@ -42,10 +42,10 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 class Agent:
     """One job on one node."""
 
-    def __init__(self, plan: Plan, report: Report, session: Session) -> None:
+    def __init__(self, plan: Plan, report: Report, pmix: PmixStart | None) -> None:
         self._plan = plan
         self._report = report
-        self._session = session
+        self._pmix = pmix
         self._loop = Loop()
         self._ranks = [Rank(proc) for proc in plan.procs]
         self._events: list[Event] = []
@@ -93,7 +93,7 @@ class Agent:
             self._links.append(link)
             link.setup(container.ops)
         self._report.phase("conenter started")
-        self._service.start_pmix()
+        self._service.start_pmix(self._pmix)
         self._report.phase("PMI servers ready")
         if self._plan.job.timeout_s:
             self._loop.after(self._plan.job.timeout_s, self._on_timeout)
@@ -194,11 +194,14 @@ class Agent:
 
     def on_conenter_lost(self, link: ConenterLink, status: int) -> None:
         """conenter is gone without being asked: the kernel has killed its ranks (PDEATHSIG)."""
+        from lwkpm.agent.strays import kill_strays
+
+        unfinished = not link.ready or self._ended < len(self._ranks)
+        kill_strays(self._plan.jobid)  # the ranks' own children, which PDEATHSIG does not reach
         for rank in self._ranks:
             if rank.running and self._link_of(rank) is link:
-                _kill_session(rank.pid)
                 self._mark_ended(rank, signal.SIGKILL)
-        if not self._ending and not self._all_ended_before(link):
+        if unfinished and not self._ending:
             self._report_launcher_error(
                 LwkpmError(
                     "LWKPM-E037",
@@ -208,9 +211,6 @@ class Agent:
                 )
             )
         self._loop.stop()
-
-    def _all_ended_before(self, link: ConenterLink) -> bool:
-        return link.ready and all(rank.wait_status is not None for rank in self._ranks)
 
     # --- news from PMI ---------------------------------------------------------------------------------------
 
@@ -415,13 +415,6 @@ def _describe(event: Event) -> str:
     if event.kind == "abort":
         return f"called MPI_Abort with code {event.code}"
     return f"exited with status {event.code}"
-
-
-def _kill_session(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        pass  # gone already
 
 
 def cpu_mask(proc: Proc) -> bytes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lwkpm.agent.loop import Loop, Timer
+    from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.job.plan import Plan
     from lwkpm.pmi import events
     from lwkpm.pmi.pmix.server import PmixServer
@@ -137,14 +138,15 @@ class PmiService:
         if mode == "port":
             self._listen()
 
-    def start_pmix(self) -> None:
-        """Start libpmix's server; without a libpmix the job goes on with PMI-1 and PMI-2 unless it asked for PMIx."""
-        if self._plan.job.pmi not in ("auto", "pmix"):
-            return
-        from lwkpm.pmi.pmix.server import PmixServer
+    def start_pmix(self, starting: PmixStart | None) -> None:
+        """Take over libpmix's server; without a libpmix the job goes on with PMI-1 and PMI-2, unless it asked for PMIx.
 
+        `starting` is None when the job wants no PMIx.
+        """
+        if starting is None:
+            return
         try:
-            self.pmix = PmixServer(None, self._plan.jobdir, self._plan.hostname)
+            self.pmix = starting.result()
         except PmiError as error:
             if self._plan.job.pmi == "pmix":
                 raise

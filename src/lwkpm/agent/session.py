@@ -105,11 +105,14 @@ class Session:
         self._lock_fd = -1
 
     def remove_stale(self) -> int:
-        """Delete the directories of this user's jobs whose agent is gone; how many there were."""
+        """End what is left of this user's jobs whose agent is gone, and their directories; how many there were."""
         count = 0
         for name in os.listdir(self.top):
             path = f"{self.top}/{name}"
             if path != self.path and _is_stale(path):
+                from lwkpm.agent.strays import kill_strays
+
+                kill_strays(name)
                 remove_tree(path)
                 count += 1
         return count

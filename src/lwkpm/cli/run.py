@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lwkpm.job.spec import Job
 
 
+PMIX_MODES = ("auto", "pmix")
+
+
 def run(job: Job, environ: Mapping[str, str]) -> int:
     """Run the job; its exit status."""
     report = Report(job)
@@ -33,12 +36,15 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
 
 
 def _carry_out(plan: Plan, report: Report) -> int:
-    from lwkpm.agent.run import Agent
+    from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.shm import remove_segments
 
     session = Session(os.path.dirname(os.path.dirname(plan.jobdir)), os.path.basename(plan.jobdir))
     try:
-        return Agent(plan, report, session).run()
+        pmix = PmixStart(plan.jobdir, plan.hostname) if plan.job.pmi in PMIX_MODES else None
+        from lwkpm.agent.run import Agent  # while libpmix starts
+
+        return Agent(plan, report, pmix).run()
     finally:
         remove_segments(plan.kvsname, plan.jobid, plan.hostname)
         if plan.job.keep:
