@@ -8,11 +8,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.capabilities import LWKPM_RUN, ROOT, as_user, user_home
 from tests.conftest import child_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Process = subprocess.Popen[bytes]
 Done = subprocess.CompletedProcess[str]
@@ -83,7 +86,7 @@ class Place:
 
     def start(
         self,
-        *args: str | Path,
+        *args: str | Path | int,
         user: bool = False,
         env: dict[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
@@ -102,7 +105,7 @@ class Place:
             cwd=cwd or (user_home() if user else ROOT),
         )
 
-    def run(self, *args: str | Path, timeout: float = 60, stdin: bytes | None = None, **how: object) -> Done:
+    def run(self, *args: str | Path | int, timeout: float = 60, stdin: bytes | None = None, **how: object) -> Done:
         """Run to the end."""
         given = subprocess.DEVNULL if stdin is None else subprocess.PIPE
         process = self.start(*args, stdin=given, **how)  # type: ignore[arg-type]
@@ -121,6 +124,8 @@ class Place:
         """The pids of a job's ranks that have become their programs."""
         conenter = self.conenter(agent)
         pids = children_of(conenter) if conenter else []
+        # With a pid namespace the ranks are one level below, under its first process.
+        pids += [rank for pid in pids if read_bytes(f"/proc/{pid}/comm") == b"conenter\n" for rank in children_of(pid)]
         return [pid for pid in pids if read_bytes(f"/proc/{pid}/comm") not in (b"conenter\n", b"squashfuse\n")]
 
     def leftovers(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ import pytest
 from tests.sifwriter import write_sif
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.container.place import Done, Place
 
 
@@ -78,7 +77,7 @@ def program(place: Place, kind: str) -> str:
     """A program that cannot run, bound into the container with /tmp."""
     path = place.path / kind
     if kind == "wrong-machine":
-        data = bytearray(open("/bin/true", "rb").read())
+        data = bytearray(Path("/bin/true").read_bytes())
         data[18:20] = (183 if data[18] != 183 else 62).to_bytes(2, "little")
         path.write_bytes(data)
     elif kind == "no-interpreter":

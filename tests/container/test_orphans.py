@@ -41,6 +41,7 @@ def kill_conenter_then_agent(job: Process, conenter: int) -> None:
     os.kill(job.pid, signal.SIGKILL)
 
 
+BOTH = (kill_agent_then_conenter, kill_conenter_then_agent)
 KILLERS = [kill_agent, kill_conenter, kill_agent_then_conenter, kill_conenter_then_agent]
 
 
@@ -58,6 +59,9 @@ def test_killed(place: Place, as_ordinary_user: bool, program: str, killer: obje
     assert callable(killer)
     job, conenter = start(place, PROGRAMS[program], user=as_ordinary_user)
     killer(job, conenter)
+    if killer in BOTH and program != "plain":
+        # The ranks die with conenter. What they forked is nobody's once both are gone; the user's next job ends it.
+        assert place.run("-n", "1", place.image, "true", user=as_ordinary_user).returncode == 0
     assert wait_until(lambda: not place.pids(), GONE_S), place.leftovers()
     done = finish(job, 10)
     assert done.returncode == (125 if killer is kill_conenter else -signal.SIGKILL), done.stderr
