@@ -61,7 +61,8 @@ def test_surroundings(place: Place, image: Path, as_ordinary_user: bool) -> None
 
 
 def test_no_container(place: Place, as_ordinary_user: bool) -> None:
-    show = ("readlink", "/proc/self/ns/user", "/proc/self/ns/pid")  # the user's tests have a mount namespace of their own
+    # Not mnt: the ordinary user of these tests has a mount namespace of their own.
+    show = ("readlink", "/proc/self/ns/user", "/proc/self/ns/pid")
     done = place.run("-n", "2", "host://", *show, user=as_ordinary_user)
     assert done.stdout.split() == [os.readlink(show[1]), os.readlink(show[2])] * 2
 
