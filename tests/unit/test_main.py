@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lwkpm import __version__
+from lwkpm import __version__, message
 from lwkpm.cli import main as entry
 from lwkpm.errors import ImageError
 
@@ -63,7 +63,7 @@ def test_colour_on_request(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_long_parts_are_indented() -> None:
     out = io.StringIO()
-    entry.print_error(ImageError("LWKPM-E020", "what", "one\ntwo", "do"), color=False, stream=out)
+    message.print_error(ImageError("LWKPM-E020", "what", "one\ntwo", "do"), color=False, stream=out)
     assert out.getvalue() == "lwkpm: error: what\n  why: one\n       two\n  do:  do\n  [LWKPM-E020]\n"
 
 
@@ -80,7 +80,7 @@ def test_long_parts_are_indented() -> None:
     ],
 )
 def test_wants_color(choice: str, environ: dict[str, str], terminal: bool, expected: bool) -> None:
-    assert entry.wants_color(choice, environ, Terminal() if terminal else io.StringIO()) is expected
+    assert message.wants_color(choice, environ, Terminal() if terminal else io.StringIO()) is expected
 
 
 def raising(error: BaseException) -> object:

@@ -7,7 +7,7 @@ import os
 from lwkpm.container.host import complete_for, read_host
 from lwkpm.container.native import IMAGE_TREES, plan_operations
 from lwkpm.image.detect import open_image
-from lwkpm.job.environment import app_environment, common_entries
+from lwkpm.job.environment import app_environment, common_entries, unset_requests
 from lwkpm.job.mapping import map_ranks, needs_topology
 from lwkpm.job.plan import AppPlan, ContainerPlan, Plan
 
@@ -70,7 +70,14 @@ def make_plan(job: Job, environ: Mapping[str, str], base: str, *, may_unpack: bo
         apps=tuple(apps),
         procs=procs,
         universe_size=universe,
+        notes=_notes(job, environ),
     )
+
+
+def _notes(job: Job, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What the user may want to know before the job starts."""
+    unset = sorted({name for app in job.apps for name in unset_requests(environ, app)})
+    return (f"-x {', '.join(unset)}: not set in your environment, so not given to the ranks",) if unset else ()
 
 
 def _topology(job: Job) -> Topology | None:

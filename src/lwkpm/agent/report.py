@@ -7,6 +7,7 @@ import sys
 import time
 
 from lwkpm.errors import LwkpmError
+from lwkpm.message import print_error, wants_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +21,6 @@ def say(text: str) -> None:
         os.write(2, f"lwkpm: {text}\n".encode("utf-8", "backslashreplace"))
     except OSError:
         pass  # nobody is reading; the exit status still tells
-
-
-def say_error(error: LwkpmError) -> None:
-    """The three parts and the code."""
-    say(f"error: {error.what}\n  why: {error.why}\n  do:  {error.fix}\n  [{error.code}]")
 
 
 def fold_ranks(ranks: list[int]) -> str:
@@ -44,6 +40,7 @@ class Report:
 
     def __init__(self, job: Job) -> None:
         self._verbosity = job.verbosity
+        self._color = job.color
         self._started_s = time.monotonic()
         self.phases: dict[str, float] = {}
         self._json_fd = self._open_json(job.json)
@@ -84,6 +81,12 @@ class Report:
         """A line for -vv."""
         if self._verbosity >= 2:
             say(text)
+
+    def error(self, error: LwkpmError) -> None:
+        """An error in its three parts, and as an event."""
+        print_error(error, wants_color(self._color, os.environ, sys.stderr))
+        sys.stderr.flush()
+        self.event("error", code=error.code, what=error.what, why=error.why, fix=error.fix)
 
     def event(self, name: str, **fields: object) -> None:
         """One JSON object on its own line."""

@@ -17,7 +17,7 @@ from lwkpm.agent.channels import StandardStreams
 from lwkpm.agent.conenter import ConenterLink, describe_end, signal_name
 from lwkpm.agent.loop import Loop
 from lwkpm.agent.rank import Rank
-from lwkpm.agent.report import fold_ranks, say_error
+from lwkpm.agent.report import fold_ranks
 from lwkpm.agent.service import PmiService
 from lwkpm.agent.signals import SignalWatch
 from lwkpm.errors import LwkpmError
@@ -184,7 +184,7 @@ class Agent:
         elif status:
             self._fail(from_wait(now, rank.number, status))
             if rank.mpi_library and not contact.reached:
-                say_error(self._singleton_error([rank.number], rank.mpi_library, "it ended so"))
+                self._report.error(self._singleton_error([rank.number], rank.mpi_library, "it ended so"))
         elif contact.open:
             self._fail_without_finalize(rank, contact.protocol)
         elif rank.mpi_library and not contact.reached:
@@ -251,8 +251,7 @@ class Agent:
 
     def _tell(self, event: Event, error: LwkpmError | None) -> None:
         if error is not None:
-            say_error(error)
-            self._report.event("error", code=error.code, what=error.what, why=error.why, fix=error.fix)
+            self._report.error(error)
         elif event.rank >= 0:
             rank = self._ranks[event.rank]
             text = f"rank {rank.number} (pid {rank.pid}, {self._plan.hostname}) {_describe(event)}"

@@ -6,14 +6,14 @@ import os
 import sys
 
 from lwkpm.errors import EXIT_LAUNCHER, LwkpmError, UsageError
+from lwkpm.message import print_error, wants_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import NoReturn, TextIO
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
-_RED, _BOLD, _PLAIN = "\033[31m", "\033[1m", "\033[0m"
 
 USAGE = """usage: lwkpm run [options] IMAGE APP [ARGS]   run an MPI job in a container (also: lwkpm-run)
        lwkpm explain [CODE]                   what an error code means and what to do
@@ -117,33 +117,6 @@ def _guarded(command: Callable[[], int], words: Sequence[str]) -> int:
 def _flushed(status: int) -> int:
     sys.stdout.flush()  # here, where a closed pipe is still handled
     return status
-
-
-def print_error(error: LwkpmError, color: bool, stream: TextIO | None = None) -> None:
-    """The three parts and the code, on stderr; lines of a long part are indented under its first."""
-    red, bold, plain = (_RED, _BOLD, _PLAIN) if color else ("", "", "")
-    text = (
-        f"lwkpm: {red}error:{plain} {bold}{error.what}{plain}\n"
-        f"  why: {_indented(error.why)}\n"
-        f"  do:  {_indented(error.fix)}\n"
-        f"  [{error.code}]\n"
-    )
-    (stream or sys.stderr).write(text)
-
-
-def _indented(text: str) -> str:
-    return text.strip().replace("\n", "\n       ")
-
-
-def wants_color(choice: str, environ: Mapping[str, str], stream: TextIO) -> bool:
-    """``--color``, then NO_COLOR and FORCE_COLOR (not empty = set), then whether `stream` is a terminal."""
-    if choice in ("always", "never"):
-        return choice == "always"
-    if environ.get("NO_COLOR"):
-        return False
-    if environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and environ.get("TERM", "dumb") != "dumb"
 
 
 def _peek_color(words: Sequence[str]) -> str:

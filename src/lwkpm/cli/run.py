@@ -25,6 +25,8 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
     try:
         plan = make_plan(job, environ, base_directory(environ), may_unpack=not job.dry_run)
         report.phase("planned")
+        for note in plan.notes:
+            report.note(note)
         if job.report_bindings:
             _print_bindings(plan)
         if job.dry_run:
