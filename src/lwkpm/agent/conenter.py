@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-from collections import deque
 from struct import Struct
 
 from lwkpm.agent.loop import READ, WRITE
 from lwkpm.errors import ContainerError
+from lwkpm.lean import deque, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -205,6 +203,8 @@ def describe_end(status: int) -> str:
 
 def signal_name(number: int) -> str:
     """SIGSEGV for 11."""
+    import signal  # the library's, which knows names; only messages need them
+
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import time
 
 from lwkpm.agent.channels import StandardStreams
@@ -23,6 +22,7 @@ from lwkpm.agent.signals import SignalWatch
 from lwkpm.errors import LwkpmError
 from lwkpm.job.environment import rank_entries
 from lwkpm.job.status import Event, from_wait, is_failure, job_end
+from lwkpm.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

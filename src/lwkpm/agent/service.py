@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 
 from lwkpm.agent.loop import READ, WRITE
 from lwkpm.errors import PmiError
+from lwkpm.lean import socket
 from lwkpm.pmi.mapping import process_mapping
 from lwkpm.pmi.server import PmiJob, PmiServer
 
@@ -164,7 +164,9 @@ class PmiService:
         self.loop.add(self.pmix.fileno(), self._on_pmix)
 
     def _listen(self) -> None:
-        self._listener = socket.socket()
+        import socket as library  # with `accept`; only this form of wire-up pays for it
+
+        self._listener = library.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(128)
         self._listener.setblocking(False)

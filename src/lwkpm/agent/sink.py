@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import deque
 
 from lwkpm.agent.loop import WRITE
+from lwkpm.lean import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

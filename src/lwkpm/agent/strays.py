@@ -7,7 +7,8 @@ own children nobody's: the ranks die with it (PDEATHSIG), their children do not.
 from __future__ import annotations
 
 import os
-import signal
+
+from lwkpm.lean import signal
 
 
 def find_strays(jobid: str) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 
 from lwkpm.errors import PmiError
+from lwkpm.lean import deque
 from lwkpm.pmi.pmix import constants as c
 from lwkpm.pmi.pmix.job import job_infos, proc_infos
 from lwkpm.pmi.pmix.library import find_library
