@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from lwkpm.agent.loop import Loop
+    from lwkpm.job.plan import Plan
 
     class Handler(Protocol):
         """What conenter's news become."""
@@ -66,9 +67,9 @@ def _texts(data: bytes) -> list[str]:
 class ConenterLink:
     """One conenter process and its socket."""
 
-    def __init__(self, loop: Loop, handler: Handler) -> None:
+    def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._handler = handler
+        self.handler: Handler | None = None  # set before the loop runs: news only come from it
         self._in = bytearray()
         self._out: deque[tuple[bytes, Sequence[int]]] = deque()
         self.ready = False
@@ -171,27 +172,39 @@ class ConenterLink:
                 break
             body = bytes(self._in[_HEAD.size : _HEAD.size + length])
             del self._in[: _HEAD.size + length]
-            self._dispatch(kind, body)
+            if self.handler is not None:
+                self._dispatch(self.handler, kind, body)
         if not data and not self.ended:
             self._end()
-            self._handler.on_conenter_lost(self, self._reap())
+            status = self._reap()
+            if self.handler is not None:
+                self.handler.on_conenter_lost(self, status)
 
-    def _dispatch(self, kind: int, body: bytes) -> None:
+    def _dispatch(self, handler: Handler, kind: int, body: bytes) -> None:
         if kind == READY:
             self.ready = True
-            self._handler.on_ready(self)
+            handler.on_ready(self)
         elif kind == FAILED:
             step, target = _texts(body[4:])
-            self._handler.on_setup_failed(self, _INT.unpack_from(body)[0], step, target)
+            handler.on_setup_failed(self, _INT.unpack_from(body)[0], step, target)
         elif kind == STARTED:
-            self._handler.on_started(*_PAIR.unpack(body))
+            handler.on_started(*_PAIR.unpack(body))
         elif kind == NOSTART:
             rank, error = _PAIR.unpack_from(body)
             step, target = _texts(body[8:])
-            self._handler.on_not_started(rank, error, step, target)
+            handler.on_not_started(rank, error, step, target)
         elif kind == EXITED:
             rank, status = _PAIR.unpack_from(body)
-            self._handler.on_exited(rank, status, _texts(body[8:])[0])
+            handler.on_exited(rank, status, _texts(body[8:])[0])
+
+
+def start_containers(loop: Loop, plan: Plan) -> list[ConenterLink]:
+    """A conenter for each of the plan's containers, already at work."""
+    links = []
+    for container in plan.containers:
+        links.append(ConenterLink(loop))
+        links[-1].setup(container.ops)
+    return links
 
 
 def describe_end(status: int) -> str:

@@ -1,9 +1,9 @@
 """The node agent: carries a `Plan` out, from the container's start to the exit status.
 
-Order of a run: conenter starts to make the container while libpmix starts here; then one SPAWN per rank, in local-rank
-order, as fast as they can be written; then the loop, until every rank has ended; then conenter is closed (it kills what
-ranks left behind), the last output is forwarded and everything is removed. The first failure decides the status; what
-follows it is mostly its consequence.
+Order of a run: conenter makes the container and libpmix starts while this is imported (cli/run.py); then one SPAWN per
+rank, in local-rank order, as fast as they can be written; then the loop, until every rank has ended; then conenter is
+closed (it kills what ranks left behind), the last output is forwarded and everything is removed. The first failure
+decides the status; what follows it is mostly its consequence.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import resource
 import time
 
 from lwkpm.agent.channels import StandardStreams
-from lwkpm.agent.conenter import ConenterLink, describe_end, signal_name
-from lwkpm.agent.loop import Loop
+from lwkpm.agent.conenter import describe_end, signal_name
 from lwkpm.agent.rank import Rank
 from lwkpm.agent.report import fold_ranks
 from lwkpm.agent.service import PmiService
@@ -26,6 +25,8 @@ from lwkpm.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lwkpm.agent.conenter import ConenterLink
+    from lwkpm.agent.loop import Loop
     from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.report import Report
     from lwkpm.job.plan import Plan, Proc
@@ -42,14 +43,16 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 class Agent:
     """One job on one node."""
 
-    def __init__(self, plan: Plan, report: Report, pmix: PmixStart | None) -> None:
+    def __init__(
+        self, plan: Plan, report: Report, loop: Loop, links: list[ConenterLink], pmix: PmixStart | None
+    ) -> None:
         self._plan = plan
         self._report = report
         self._pmix = pmix
-        self._loop = Loop()
+        self._loop = loop
         self._ranks = [Rank(proc) for proc in plan.procs]
         self._events: list[Event] = []
-        self._links: list[ConenterLink] = []
+        self._links = links
         self._not_ready = len(plan.containers)
         self._ending = False
         self._interrupts = 0
@@ -85,14 +88,10 @@ class Agent:
             self._streams.close()
             watch.close()
             signal.signal(signal.SIGTTIN, ignored_input)
-            self._loop.close()
 
     def _start(self) -> None:
-        for container in self._plan.containers:
-            link = ConenterLink(self._loop, self)
-            self._links.append(link)
-            link.setup(container.ops)
-        self._report.phase("conenter started")
+        for link in self._links:
+            link.handler = self
         self._service.start_pmix(self._pmix)
         self._report.phase("PMI servers ready")
         if self._plan.job.timeout_s:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lwkpm.agent.conenter import ConenterLink
     from lwkpm.job.plan import Plan
     from lwkpm.job.spec import Job
 
@@ -38,16 +39,25 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
 
 
 def _carry_out(plan: Plan, report: Report) -> int:
+    from lwkpm.agent.conenter import start_containers
+    from lwkpm.agent.loop import Loop
     from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.shm import remove_segments
 
     session = Session(os.path.dirname(os.path.dirname(plan.jobdir)), os.path.basename(plan.jobdir))
+    loop = Loop()
+    links: list[ConenterLink] = []
     try:
+        links += start_containers(loop, plan)
+        report.phase("conenter started")
         pmix = PmixStart(plan.jobdir, plan.hostname) if plan.job.pmi in PMIX_MODES else None
-        from lwkpm.agent.run import Agent  # while libpmix starts
+        from lwkpm.agent.run import Agent  # while the container is made and libpmix starts
 
-        return Agent(plan, report, pmix).run()
+        return Agent(plan, report, loop, links, pmix).run()
     finally:
+        for link in links:
+            link.close()
+        loop.close()
         remove_segments(plan.kvsname, plan.jobid, plan.hostname)
         if plan.job.keep:
             session.keep()
