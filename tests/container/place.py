@@ -15,7 +15,7 @@ from tests.capabilities import LWKPM_RUN, ROOT, as_user, user_home
 from tests.conftest import child_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Process = subprocess.Popen[bytes]
 Done = subprocess.CompletedProcess[str]
@@ -93,9 +93,13 @@ class Place:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         cwd: str | Path | None = None,
+        prefix: Sequence[str | Path] = (),
     ) -> Process:
-        """lwkpm-run with the mark in the environment of its ranks; the caller waits for it."""
-        command = [str(LWKPM_RUN), "-x", f"LWKPM_TEST_MARK={self.mark}", *map(str, args)]
+        """lwkpm-run with the mark in the environment of its ranks; the caller waits for it.
+
+        `prefix` is a command that runs the rest of its words, as the same user.
+        """
+        command = [*map(str, prefix), str(LWKPM_RUN), "-x", f"LWKPM_TEST_MARK={self.mark}", *map(str, args)]
         return subprocess.Popen(
             as_user(command) if user else command,
             env=self.environment(user=user, extra=env),

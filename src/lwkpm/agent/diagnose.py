@@ -30,6 +30,18 @@ USERNS_KNOBS = (
     ),
 )
 
+#: Where no knob says so: what unshare's errno means here, and what to do. ENOSPC has nothing to do with a disk.
+_RAISE = "end other containers of this user, or ask the administrator to raise user.max_user_namespaces"
+USERNS_CAUSES = {
+    errno.EPERM: (
+        "a seccomp filter (an engine's, around this shell) or a security module forbids it",
+        "inside another container allow it (docker, podman: --security-opt seccomp=unconfined), or run as root",
+    ),
+    errno.ENOSPC: ("a limit of the kernel on namespaces is reached, here or in a namespace around", _RAISE),
+    errno.EUSERS: ("user namespaces are nested too deep", "start the job outside the namespaces around this shell"),
+    errno.EINVAL: ("the kernel was built without user namespaces", "run as root, or on a kernel with CONFIG_USER_NS"),
+}
+
 #: How an MPI of each family is told where its server is, and what usually hides it.
 SINGLETON_FIX = {
     "PMIx": "{offer}check that nothing on the way (env -i, a wrapper script) unsets PMIX_*",
@@ -50,7 +62,7 @@ def setup_error(container: ContainerPlan, error: int, step: str, target: str) ->
     """conenter could not make the container: `step` failed on `target` with errno `error`."""
     reason = f"{step} {target}: {os.strerror(error)}"
     if step == "unshare":
-        return _namespace_error(container, reason)
+        return _namespace_error(container, error, reason)
     if step in ("loop", "fuse"):
         return _mount_error(container, error, reason)
     if step == "bind":
@@ -72,20 +84,16 @@ def setup_error(container: ContainerPlan, error: int, step: str, target: str) ->
     )
 
 
-def _namespace_error(container: ContainerPlan, reason: str) -> LwkpmError:
-    for path, blocked, cure in USERNS_KNOBS:
-        if _read(path) == blocked:
-            return ContainerError(
-                "LWKPM-E032",
-                f"user namespaces are blocked, so {container.image} cannot be started",
-                f"{reason}; {path} is {blocked}",
-                f"ask the administrator for `{cure}`, or run as root",
-            )
+def _namespace_error(container: ContainerPlan, error: int, reason: str) -> LwkpmError:
+    knobs = [knob for knob in USERNS_KNOBS if _read(knob[0]) == knob[1]]
+    if knobs:
+        path, blocked, cure = knobs[0]
+        why, fix = f"{reason}; {path} is {blocked}", f"ask the administrator for `{cure}`, or run as root"
+    else:
+        cause, fix = USERNS_CAUSES.get(error, USERNS_CAUSES[errno.EPERM])
+        why = f"{reason}: {cause}"
     return ContainerError(
-        "LWKPM-E032",
-        f"user namespaces are blocked, so {container.image} cannot be started",
-        f"{reason} (a seccomp filter, a limit or a security module)",
-        "inside another container allow unshare (docker: --security-opt seccomp=unconfined); see user.max_*_namespaces",
+        "LWKPM-E032", f"user namespaces are blocked, so {container.image} cannot be started", why, fix
     )
 
 
