@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lwkpm.container.native import Host
+    from lwkpm.errors import LwkpmError
     from lwkpm.image.detect import Image
     from lwkpm.job.spec import AppContext, Bind, Job
     from lwkpm.job.topology import Topology
@@ -91,8 +92,8 @@ def _topology(job: Job) -> Topology | None:
 def _current_directory() -> str:
     try:
         return os.getcwd()
-    except OSError:  # removed under our feet
-        return "/"
+    except OSError:  # removed under our feet; an error only for jobs that would run there
+        return ""
 
 
 def _plan_container(
@@ -108,9 +109,24 @@ def _working_directory(app: AppContext, image: Image, host: Host) -> str:
     if app.wdir is not None:
         return app.wdir
     hidden = any(host.cwd == tree or host.cwd.startswith(tree + "/") for tree in IMAGE_TREES)
-    if image.kind == "host" or not hidden:
-        return host.cwd
-    return host.home
+    if hidden and image.kind != "host":
+        return host.home
+    # A bind by a path that this user cannot follow is left out, and the ranks would write into an empty directory.
+    if not host.cwd or not os.access(host.cwd, os.X_OK, effective_ids=True):
+        raise _bad_current_directory(host.cwd)
+    return host.cwd
+
+
+def _bad_current_directory(cwd: str) -> LwkpmError:
+    from lwkpm.errors import EXIT_NOT_EXECUTABLE, ProgramError
+
+    return ProgramError(
+        "LWKPM-E046",
+        "the ranks cannot run in the current directory",
+        f"this user may not enter {cwd}" if cwd else "it no longer exists",
+        "change to another directory, or name one with -w",
+        EXIT_NOT_EXECUTABLE,
+    )
 
 
 def _plan_app(

@@ -204,7 +204,10 @@ The ELF header says that it was built for another processor architecture than th
     ),
     "LWKPM-E046": (
         "no such working directory",
-        "-w names a directory inside the container; bind it with -B if needed.",
+        """\
+-w names a directory inside the container; bind it with -B if needed. Without -w ranks run in the current
+directory, which must exist and be open to this user, or in the home directory where the image's own /usr, /etc,
+/opt and the like hide it.""",
     ),
     "LWKPM-E051": (
         "no PMIx library",

@@ -47,7 +47,7 @@ def open_image(uri: str) -> Image:
     """Find out what `uri` names. Raises ImageError with what is wrong and how to put it right."""
     if uri == "host://":
         return Image(uri=uri, kind="host", arch=os.uname().machine)
-    path = os.path.abspath(_path_of(uri))
+    path = _absolute(_path_of(uri))
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -59,6 +59,15 @@ def open_image(uri: str) -> Image:
     from lwkpm.image import sniff
 
     raise sniff.special_file(path, mode)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        why = "the current directory, from where the path goes, no longer exists"
+        fix = "give the absolute path, or change to a directory that exists"
+        raise ImageError(CODE_MISSING, f"no image {path}", why, fix, EXIT_NOT_FOUND) from None
 
 
 def _path_of(uri: str) -> str:
