@@ -118,20 +118,23 @@ def test_bad_working_directory(place: Place, wdir: str) -> None:
 
 
 @pytest.mark.needs("root")
-def test_full_directory_for_jobs(place: Place) -> None:
+@pytest.mark.parametrize(("size", "inodes", "files"), [("16k", 100, 4), ("64k", 4, 3)], ids=["bytes", "inodes"])
+def test_full_directory_for_jobs(place: Place, as_ordinary_user: bool, size: str, inodes: int, files: int) -> None:
     small = place.path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,nr_inodes=4", "tmpfs", str(small)], check=True)
+    options = f"size={size},nr_inodes={inodes},mode=1777"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(small)], check=True)
     try:
-        for number in range(8):
-            try:
-                (small / str(number)).write_bytes(b"x" * 8192)
-            except OSError:
-                break
-        done = place.run("-n", "1", place.image, "true", env={"LWKPM_TMPDIR": str(small)})
+        for number in range(files):
+            (small / str(number)).write_bytes(b"x" * 4096)
+        full = {"LWKPM_TMPDIR": str(small)}
+        done = place.run("-n", "1", place.image, "true", user=as_ordinary_user, env=full)
+        left = list(small.glob("lwkpm-*/*"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
+    assert left == []
     check(place, done, 125, str(small))
+    assert "No space left on device" in done.stderr
 
 
 def test_directory_without_system(place: Place) -> None:
