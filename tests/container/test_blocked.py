@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.container.test_bad_input import check
+from tests.sifwriter import EXT3, write_sif
 
 if TYPE_CHECKING:
     from tests.container.place import Place
@@ -81,3 +83,13 @@ def test_current_directory_that_can_only_be_read(place: Place) -> None:
 
 def test_directory_that_the_image_hides_gives_way_to_home(place: Place) -> None:
     assert place.run("-n", "1", place.image, "pwd", user=False, cwd="/usr/share").stdout.strip() == os.environ["HOME"]
+
+
+@pytest.mark.needs("user_namespaces")
+def test_ext3_is_for_root(place: Place) -> None:
+    tree = place.path / "empty"
+    tree.mkdir()
+    payload = place.path / "tree.ext3"
+    subprocess.run(["mke2fs", "-q", "-t", "ext3", "-d", str(tree), str(payload), "4M"], check=True)
+    image = write_sif(place.path / "ext3.sif", payload, fs=EXT3)
+    check(place, place.run("-n", "1", image, "true", user=True), 125, "only root can mount")

@@ -120,7 +120,9 @@ gzip, zstd, lzo, lz4 and xz.""",
     "LWKPM-E026": (
         "a SIF file that cannot be mounted",
         """\
-Its main partition is encrypted, or of a file system other than squashfs. Build it again without encryption.""",
+lwkpm runs the primary system partition of a SIF file. Squashfs serves everybody; ext3 (Singularity 2 and
+--writable images) only root, through a loop device. Encrypted partitions, archives and OCI-SIF files, which carry
+layers in place of a partition, are not mounted: build the image again with a squashfs root, or unpack it.""",
     ),
     "LWKPM-E027": (
         "the image is for another machine",

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lwkpm.errors import LwkpmError
     from lwkpm.image.detect import Image
 
 CAP_SYS_ADMIN = 21
@@ -80,6 +81,19 @@ def complete_for(host: Host, image: Image, environ: Mapping[str, str], *, may_un
     squashfuse = find_squashfuse(environ)
     if squashfuse and image.fstype == "squashfs":
         return host.replace(squashfuse=squashfuse)
+    if image.fstype != "squashfs":
+        raise _root_only(image)
     from lwkpm.container.unpack import cache_path, unpack
 
     return host.replace(unpacked=unpack(image, environ) if may_unpack else cache_path(image, environ))
+
+
+def _root_only(image: Image) -> LwkpmError:
+    from lwkpm.errors import ImageError
+
+    return ImageError(
+        "LWKPM-E026",
+        f"only root can mount {image.uri}",
+        f"its root file system is {image.fstype}; ordinary users mount or unpack squashfs only",
+        "build it again with a squashfs root (apptainer build NEW.sif OLD.sif), or use it as a directory",
+    )

@@ -9,13 +9,16 @@ from __future__ import annotations
 import fcntl
 import os
 
-from lwkpm.errors import ContainerError, ImageError
+from lwkpm.errors import ContainerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lwkpm.image.detect import Image
+
+PR_SET_PDEATHSIG = 1
+SIGKILL = 9
 
 
 def cache_directory(environ: Mapping[str, str]) -> str:
@@ -44,20 +47,38 @@ def unpack(image: Image, environ: Mapping[str, str]) -> str:
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
         if not os.path.isdir(path):
-            _unsquash(image, path)
+            _unpack_into(image, path, lock_fd)
         return path
     finally:
         os.close(lock_fd)
 
 
-def _unsquash(image: Image, path: str) -> None:
-    import subprocess
-
+def _unpack_into(image: Image, path: str, lock_fd: int) -> None:
+    """Under the lock. A copy that is not complete never gets its name, and goes at once or with the next attempt."""
     partial = f"{path}.part"
     _remove(partial)
+    try:
+        _unsquash(image, partial, lock_fd)
+        os.chmod(partial, 0o755)
+        os.rename(partial, path)
+    finally:
+        _remove(partial)
+
+
+def _unsquash(image: Image, partial: str, lock_fd: int) -> None:
+    import subprocess
+
     command = ["unsquashfs", "-quiet", "-no-progress", "-no-xattrs", "-o", str(image.offset), "-d", partial, image.path]
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        # The child shares the lock and dies with us: nobody removes the copy, or makes it anew, while it still writes.
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(lock_fd,),
+            preexec_fn=_die_with_parent,  # no other thread runs yet
+        )
     except FileNotFoundError:
         raise ContainerError(
             "LWKPM-E038",
@@ -67,23 +88,29 @@ def _unsquash(image: Image, path: str) -> None:
         ) from None
     # 2: some attributes (device nodes, owners) could not be set, which an ordinary user cannot; the files are there.
     if done.returncode not in (0, 2):
-        _remove(partial)
-        text = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise ImageError(
-            "LWKPM-E023",
-            f"cannot unpack {image.uri}",
-            text[-1] if text else f"unsquashfs ended with status {done.returncode}",
-            f"check the file with `unsquashfs -s`, and the space in {os.path.dirname(path)}",
+        said = "; ".join(done.stderr.decode("utf-8", "replace").strip().splitlines()[-2:])
+        raise ContainerError(
+            "LWKPM-E038",
+            f"cannot unpack {image.uri}, which this user can neither mount by a loop device nor by squashfuse",
+            said or f"unsquashfs ended with status {done.returncode}",
+            f"check the space in {os.path.dirname(partial)} (LWKPM_CACHE names another place) and the file",
         )
-    os.chmod(partial, 0o755)
-    os.rename(partial, path)
+
+
+def _die_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
 def _remove(path: str) -> None:
     import shutil
 
-    if os.path.isdir(path):
-        shutil.rmtree(path, ignore_errors=True)
+    if not os.path.lexists(path):
+        return
+    for directory, _, _ in os.walk(path):
+        os.chmod(directory, 0o700)  # the image's read-only directories let nothing be removed from them
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _no_cache(path: str, error: OSError) -> ContainerError:
