@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.images.debian import bootstrap, installed_versions, pack
-from tools.images.recipes import DEMO, TEST_RECIPES, Recipe
+from tools.images.recipes import DEMO, TEST_RECIPES, Recipe, SuiteRecipe
 from tools.images.sources import ROOT, programs
+from tools.images.suite import add_suite
 from tools.images.wheels import add_wheels
 
 if TYPE_CHECKING:
@@ -32,11 +33,17 @@ def cache_dir() -> Path:
     return Path("/var/cache/lwkpm-tests") if os.geteuid() == 0 else Path.home() / ".cache" / "lwkpm-tests"
 
 
+def sources_of(recipe: Recipe) -> list[Path]:
+    """The programs of an image: the demo and suites have the ring only."""
+    return programs(with_tests=recipe is not DEMO and not isinstance(recipe, SuiteRecipe))
+
+
 def recipe_key(recipe: Recipe) -> str:
     """12 hex digits over everything that decides the image's content."""
     digest = hashlib.sha256(repr(recipe).encode())
-    makers = [Path(__file__).with_name(name) for name in ("debian.py", "sources.py", "wheels.py")]
-    for path in (*programs(with_tests=recipe is not DEMO), *makers):
+    names = ("debian.py", "sources.py", "wheels.py", *(["suite.py"] if isinstance(recipe, SuiteRecipe) else []))
+    makers = [Path(__file__).with_name(name) for name in names]
+    for path in (*sources_of(recipe), *makers):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -53,9 +60,11 @@ def locked(path: Path) -> Iterator[None]:
 def make_tree(recipe: Recipe, work: Path) -> Path:
     """The root tree at WORK/rootfs with all programs; build output goes to WORK/build.log."""
     root, log = work / "rootfs", work / "build.log"
-    sources = programs(with_tests=recipe is not DEMO)
+    sources = sources_of(recipe)
     bootstrap(recipe, root, sources, log)
     add_wheels(recipe.wheels, root, sources, log)
+    if isinstance(recipe, SuiteRecipe):
+        add_suite(recipe, root, log)
     for path, text in recipe.scripts.items():
         script = root / path.lstrip("/")
         script.write_text(text)

