@@ -69,15 +69,42 @@ def test_programs_without_mpi_just_run(lwkpm_run: LwkpmRun, images: dict[str, Im
     assert len(done.stdout.splitlines()) == ranks
 
 
-def test_library_loaded_later_is_noticed(lwkpm_run: LwkpmRun, images: dict[str, Image]) -> None:
+def test_library_loaded_later_is_noticed(lwkpm_run: LwkpmRun, images: dict[str, Image], as_ordinary_user: bool) -> None:
     code = "from mpi4py import MPI; print(MPI.COMM_WORLD.Get_size())"
-    done = lwkpm_run("-n", "2", images["bookworm"].rootfs, *WITHOUT_WIRE_UP, "python3", "-c", code)
+    command = (*WITHOUT_WIRE_UP, "python3", "-c", code)
+    done = lwkpm_run("-n", "2", images["bookworm"].rootfs, *command, user=as_ordinary_user)
     assert done.returncode != 0
     assert "LWKPM-E055" in done.stderr, done.stderr
 
 
-def test_library_loaded_later_runs_as_one_job(lwkpm_run: LwkpmRun, images: dict[str, Image]) -> None:
+@pytest.mark.parametrize("pmi", ["pmi1", "pmi2", "port"])
+def test_protocol_that_the_later_library_does_not_speak(
+    lwkpm_run: LwkpmRun, images: dict[str, Image], pmi: str
+) -> None:
+    code = "from mpi4py import MPI; print(MPI.COMM_WORLD.Get_size())"
+    done = lwkpm_run("-n", "2", "--pmi", pmi, images["bookworm"].rootfs, "python3", "-c", code)
+    assert done.returncode == 125
+    assert "LWKPM-E055" in done.stderr, done.stderr
+    assert "Open MPI 4.1" in done.stderr
+    assert "speaks PMIx" in done.stderr
+    assert f"leave --pmi {pmi} out" in done.stderr
+
+
+def test_library_loaded_later_by_ranks_that_go_on(lwkpm_run: LwkpmRun, images: dict[str, Image]) -> None:
+    code = "import time; time.sleep(0.3); from mpi4py import MPI; time.sleep(60)"
+    limits = ("--pmi", "pmi2", "--start-timeout", "3")
+    started = time.monotonic()
+    done = lwkpm_run("-n", "2", *limits, images["bookworm"].rootfs, "python3", "-c", code)
+    assert done.returncode == 125
+    assert "rank 0-1 loaded an MPI library" in done.stderr
+    assert "--start-timeout" in done.stderr
+    assert time.monotonic() - started < PROMPT_S
+
+
+def test_library_loaded_later_runs_as_one_job(
+    lwkpm_run: LwkpmRun, images: dict[str, Image], as_ordinary_user: bool
+) -> None:
     code = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
-    done = lwkpm_run("-n", "3", images["bookworm"].rootfs, "python3", "-c", code)
+    done = lwkpm_run("-n", "3", images["bookworm"].rootfs, "python3", "-c", code, user=as_ordinary_user)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["3", "3", "3"]
