@@ -307,6 +307,11 @@ static int move_up(int fd) {
     return moved;
 }
 
+/* What we inherit as ignored (SIGPIPE from Python) our ranks would inherit too. Once, not 64 system calls per rank. */
+static void default_signals(void) {
+    for (int sig = 1; sig < NSIG; sig++) signal(sig, SIG_DFL);
+}
+
 static int open_signals(void) {
     sigset_t set;
     sigemptyset(&set);
@@ -326,6 +331,7 @@ static int start_up(struct conenter *c) {
     c->control_fd = move_up(CONTROL_FD);
     if (c->control_fd < 0 || open("/dev/null", O_RDWR | O_CLOEXEC) != CONTROL_FD) return -1;
     c->in.fd = c->control_fd;
+    default_signals();
     c->signal_fd = open_signals();
     if (c->signal_fd < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0) return -1;
     /* Only our end: a child's report must not be lost to a full pipe. */

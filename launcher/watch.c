@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,26 +22,29 @@ static bool is_mpi_library(const char *path) {
     return false;
 }
 
+/* The whole map at once: /proc gives a page of whole lines per read, and a line is at most PATH_MAX and a little. */
 bool find_mpi_library(int proc_fd, pid_t pid, char *path, size_t size) {
-    char name[64], *line = NULL;
-    size_t room = 0;
+    char name[64], text[16384];
     bool found = false;
+    size_t have = 0;
+    ssize_t got;
     snprintf(name, sizeof name, "%d/maps", (int)pid);
     int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
-    FILE *maps = fdopen(fd, "r");
-    if (!maps) {
-        close(fd);
-        return false;
+    while (!found && (got = read(fd, text + have, sizeof text - have - 1)) > 0) {
+        char *line = text, *end;
+        have += (size_t)got;
+        text[have] = 0;
+        for (; !found && (end = strchr(line, '\n')); line = end + 1) {
+            *end = 0;
+            const char *at = strchr(line, '/');
+            found = at && strlen(at) < size && is_mpi_library(at);
+            if (found) strcpy(path, at);
+        }
+        have = found ? 0 : (size_t)(text + have - line);
+        memmove(text, line, have);
+        if (have == sizeof text - 1) have = 0; /* no path is so long */
     }
-    while (!found && getline(&line, &room, maps) > 0) {
-        char *at = strchr(line, '/');
-        if (!at || strlen(at) >= size) continue;
-        at[strcspn(at, "\n")] = 0;
-        found = is_mpi_library(at);
-        if (found) strcpy(path, at);
-    }
-    free(line);
-    fclose(maps);
+    close(fd);
     return found;
 }

@@ -115,6 +115,7 @@ def main() -> None:
     option = argv.pop(0) if argv[0].startswith("--") else ""
     folder = tempfile.mkdtemp(prefix="lwkpm-pmix-")
     server = PmixServer(library, folder, HOST)
+    server.start()
     fences: list[int] = []  # sizes of what the local ranks brought
 
     def echo(fence: Fence) -> None:

@@ -228,6 +228,7 @@ import sys, tempfile, time
 from lwkpm.pmi.pmix.server import PmixServer
 with tempfile.TemporaryDirectory() as folder:
     server = PmixServer(sys.argv[1], folder, "node0")
+    server.start()
     started = time.perf_counter()
     server.register_job("many", appnums=[0] * 256, local_ranks=range(256), universe_size=256, hostname="node0",
                         uid=1, gid=1)
@@ -254,6 +255,7 @@ from lwkpm.pmi.pmix.server import PmixServer
 before = set(os.listdir("/proc/self/fd"))
 with tempfile.TemporaryDirectory() as folder:
     server = PmixServer(sys.argv[1], folder, "node0")
+    server.start()
     ours = {str(fd) for name, fd in vars(server).items() if name.endswith("_fd")}
     server.register_job("job", appnums=[0], local_ranks=[0], universe_size=1, hostname="node0", uid=1, gid=1)
     server.notify(-182, "job")
@@ -262,7 +264,8 @@ after = [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/sel
 kinds = [os.readlink(f"/proc/self/fd/{fd}").split(":")[0] for fd in after if fd not in before and fd not in ours]
 print(len(ours), len(ours & set(after)), *kinds)
 try:
-    PmixServer(sys.argv[1], "/tmp", "node0")
+    server = PmixServer(sys.argv[1], "/tmp", "node0")
+    server.start()
 except RuntimeError as error:
     print(error)
 """
@@ -284,6 +287,7 @@ import sys
 from lwkpm.errors import PmiError
 from lwkpm.pmi.pmix.server import PmixServer
 server = PmixServer(sys.argv[1], "/tmp", "node0")
+server.start()
 try:
     server._check(-27, "PMIx_anything")
 except PmiError as error:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # The components that every client from PMIx 3 on has. With gds shmem2 on offer a PMIx 3 client prints a page about a
 # missing component (open-mpi/ompi#12146); munge needs its daemon inside the container.
-SERVER_SETTINGS = {"PMIX_MCA_gds": "hash", "PMIX_MCA_psec": "native"}
+# hwloc need not look at the machine for it (half of the start's time): ranks are told no topology and look themselves.
+SERVER_SETTINGS = {"PMIX_MCA_gds": "hash", "PMIX_MCA_psec": "native", "HWLOC_COMPONENTS": "no_os,stop"}
 FINE = (c.SUCCESS, c.OPERATION_SUCCEEDED)
 
 
@@ -47,8 +48,8 @@ _registered = ffi.callback("pmix_op_cbfunc_t", _on_registered)  # lives as long 
 class PmixServer:
     """Serves PMIx to the ranks of this node. One per process: libpmix 4.2 and 5.0 abort when initialised again.
 
-    Start it before many descriptors are open: the listener of 4.2 uses select(), which ends at 1024.
-    Every method belongs to the loop's thread. Calls into libpmix release the GIL and may block until its progress
+    `start` it before many descriptors are open: the listener of 4.2 uses select(), which ends at 1024.
+    Every method belongs to the loop's thread, but for `start`. Calls into libpmix release the GIL and may block until its progress
     thread has run; upcalls of that thread take the GIL only to queue a record (see `upcalls`).
     """
 
@@ -71,9 +72,6 @@ class PmixServer:
         self._upcalls = Upcalls(self._queue, self._write_fd)
         self._requests = Requests(self._jobs)
         PmixServer._used = True
-        self._init(tmpdir, hostname)
-
-    def _init(self, tmpdir: str, hostname: str) -> None:
         infos: list[Info] = [
             (c.SERVER_TMPDIR, c.STRING, tmpdir),
             (c.SYSTEM_TMPDIR, c.STRING, tmpdir),
@@ -81,7 +79,11 @@ class PmixServer:
             (c.SERVER_RANK, c.PROC_RANK, 0),
             (c.HOSTNAME, c.STRING, hostname),
         ]
-        array, count, _keep = make_infos(infos)
+        self._start_infos = make_infos(infos)
+
+    def start(self) -> None:
+        """Start the library: 2 ms and more of C without the GIL, so a thread of its own may do it."""
+        array, count, _keep = self._start_infos
         saved = _set_environment({**SERVER_SETTINGS, "PMIX_OUTPUT_STDERR_FD": str(self._messages_fd)})
         try:
             status = self._lib.PMIx_server_init(self._upcalls.module, array, count)
@@ -239,9 +241,13 @@ class PmixServer:
         self._read_fd = self._write_fd = self._messages_fd = -1
 
 
+def _is_for_libraries(name: str) -> bool:
+    return name.startswith(("PMIX_", "HWLOC_"))
+
+
 def _set_environment(settings: dict[str, str]) -> dict[str, str]:
-    """Let libpmix see only `settings` of all PMIX_*: it reads them from the environment; what was there before."""
-    saved = {name: value for name, value in os.environ.items() if name.startswith("PMIX_")}
+    """Let libpmix see only `settings` of all that it and hwloc read from the environment; what was there before."""
+    saved = {name: value for name, value in os.environ.items() if _is_for_libraries(name)}
     for name in saved:
         del os.environ[name]
     os.environ.update(settings)
@@ -249,6 +255,6 @@ def _set_environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 def _restore_environment(saved: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name.startswith("PMIX_")]:
+    for name in [name for name in os.environ if _is_for_libraries(name)]:
         del os.environ[name]
     os.environ.update(saved)
