@@ -379,16 +379,28 @@ info_num=0
 endcmd"""
 
 
-def test_spawn_is_refused_in_one_answer() -> None:
+def test_spawn_is_one_request_and_answered_when_the_agent_says_so() -> None:
     _, job, (one,) = world(1)
-    events = tell(one, SPAWN)
+    (event,) = tell(one, SPAWN)
+    assert isinstance(event, SpawnRequested)
     first = SpawnCommand(
         program="/bin/prog ram", arguments=("a=b;c", "two words"), processes=2, info=(("wdir", "/tmp/x y"),)
     )
-    second = SpawnCommand(program="B", processes=1)
-    assert events == [SpawnRequested(job=job, rank=0, connection=one, commands=(first, second))]
-    assert answers(one) == ["cmd=spawn_result rc=-1 msg=spawn_not_supported"]
+    assert (event.job, event.rank) == (job, 0)
+    assert event.commands == (first, SpawnCommand(program="B", processes=1))
+    assert event.preput == (("PARENT_ROOT_PORT_NAME", "tag#0$port#1"),)
+    assert answers(one) == []
+    event.answer("child", "")
+    assert answers(one) == ["cmd=spawn_result rc=0 errcodes=0,0,0"]
     assert len(tell(one, SPAWN)) == 1
+
+
+def test_spawn_that_fails_gets_one_word() -> None:
+    _, _, (one,) = world(1)
+    (event,) = tell(one, SPAWN)
+    assert isinstance(event, SpawnRequested)
+    event.answer("", "no_such_program")
+    assert answers(one) == ["cmd=spawn_result rc=-1 msg=no_such_program"]
 
 
 @pytest.mark.parametrize("verb", ["getbyidx", "create_kvs", "destroy_kvs", "get_ranks2hosts", "singinit", "mput", ""])

@@ -298,16 +298,22 @@ def test_abort_has_no_code(payload: str, message: str) -> None:
     assert answers(one) == answers(two) == []
 
 
-def test_spawn_is_refused() -> None:
+def test_spawn_is_answered_when_the_agent_says_so() -> None:
     _, job, (one,) = world(1)
     request = (
-        "cmd=spawn;ncmds=2;preputcount=1;ppkey0=k;ppval0=v;subcmd=A;maxprocs=2;argc=2;argv0=x;argv1=y z;"
+        "cmd=spawn;thrid=7;ncmds=2;preputcount=1;ppkey0=k;ppval0=v;subcmd=A;maxprocs=2;argc=2;argv0=x;argv1=y z;"
         "infokeycount=1;infokey0=wdir;infoval0=/tmp;subcmd=B;maxprocs=1;argc=0;infokeycount=0;"
     )
+    (event,) = tell(one, request)
+    assert isinstance(event, SpawnRequested)
     first = SpawnCommand(program="A", arguments=("x", "y z"), processes=2, info=(("wdir", "/tmp"),))
-    second = SpawnCommand(program="B", processes=1)
-    assert tell(one, request) == [SpawnRequested(job=job, rank=0, connection=one, commands=(first, second))]
-    assert answers(one) == ["cmd=spawn-response;rc=-1;errmsg=spawn not supported;"]
+    assert (event.job, event.rank, event.preput) == (job, 0, (("k", "v"),))
+    assert event.commands == (first, SpawnCommand(program="B", processes=1))
+    assert answers(one) == []
+    event.answer("child", "")
+    assert answers(one) == ["cmd=spawn-response;thrid=7;rc=0;jobid=child;nerrs=0;"]
+    event.answer("", "no_such_program")
+    assert answers(one) == ["cmd=spawn-response;thrid=7;rc=-1;errmsg=no_such_program;"]
 
 
 def test_spawned_jobs_know_their_parent() -> None:

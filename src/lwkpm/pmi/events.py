@@ -7,7 +7,9 @@ from lwkpm.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lwkpm.pmi.server import Connection, PmiJob
+    from collections.abc import Callable
+
+    from lwkpm.pmi.server import PmiJob
 
 
 class Event(Value):
@@ -48,12 +50,17 @@ class SpawnCommand(Value):
 
 
 class SpawnRequested(Event):
-    """A rank asked for more processes and was told that this is not supported."""
+    """A rank asks for more processes and waits: the agent calls `answer` once, now or later.
+
+    `preput` goes into the new job's space before its ranks start. `answer(kvsname, trouble)` takes the new job's
+    space, or "" and a word saying why there is none; what it sends is in the connection's `out`.
+    """
 
     job: PmiJob
     rank: int
-    connection: Connection
     commands: tuple[SpawnCommand, ...]
+    preput: tuple[tuple[str, str], ...] = ()
+    answer: Callable[[str, str], None]
 
 
 class Violation(Event):

@@ -16,6 +16,7 @@ KVSNAME_MAX = 256
 KEYLEN_MAX = 64
 ECHO_MAX = 64  # of a client's own text in an error answer
 SPAWN_BLOCKS_MAX = 64
+ERRCODES_MAX = 256  # without codes a client takes all for 0, and the lines of old ones end at 1024 bytes
 
 
 def handle_line(connection: Connection, line: str) -> None:
@@ -36,32 +37,53 @@ def handle_line(connection: Connection, line: str) -> None:
 
 
 def handle_block(connection: Connection, block: str) -> None:
-    """Take one block of a spawn request; refuse the whole when its last block is here."""
+    """Take one block of a spawn request; ask the agent when its last block is here."""
     who = connection.who
     if who is None or not block.startswith("mcmd=spawn"):
         connection.violation("not a spawn request", fatal=True)
         return
     lines = [line.partition("=") for line in block.split("\n")]
     fields = {key: value for key, _, value in lines}
-    connection.spawning.append(_spawn_command(fields))
+    connection.spawning.append((_spawn_command(fields), _numbered(fields, "preput_key_", "preput_val_")))
     done = parse_int(fields.get("spawnssofar", ""))
     total = parse_int(fields.get("totspawns", ""))
     if done is not None and total is not None and done < total and len(connection.spawning) < SPAWN_BLOCKS_MAX:
         return
-    commands, connection.spawning = tuple(connection.spawning), []
-    connection.emit(SpawnRequested(job=who.job, rank=who.rank, connection=connection, commands=commands))
-    _answer(connection, "cmd=spawn_result rc=-1 msg=spawn_not_supported")
+    blocks, connection.spawning = connection.spawning, []
+    connection.emit(
+        SpawnRequested(
+            job=who.job,
+            rank=who.rank,
+            commands=tuple(command for command, _ in blocks),
+            preput=tuple(pair for _, preput in blocks for pair in preput),
+            answer=_spawn_answer(connection, sum(command.processes for command, _ in blocks)),
+        )
+    )
+
+
+def _spawn_answer(connection: Connection, processes: int) -> Callable[[str, str], None]:
+    def answer(kvsname: str, trouble: str) -> None:
+        codes = f" errcodes={','.join(['0'] * processes)}" if processes <= ERRCODES_MAX else ""
+        _answer(connection, f"cmd=spawn_result rc=0{codes}" if kvsname else f"cmd=spawn_result rc=-1 msg={trouble}")
+
+    return answer
+
+
+def _numbered(fields: dict[str, str], key_prefix: str, value_prefix: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of ``<key_prefix>N`` and ``<value_prefix>N``, in the order of the keys' lines."""
+    numbers = [key[len(key_prefix) :] for key in fields if key.startswith(key_prefix)]
+    return tuple((fields[key_prefix + number], fields.get(value_prefix + number, "")) for number in numbers)
 
 
 def _spawn_command(fields: dict[str, str]) -> SpawnCommand:
     """One command; its arguments are arg1.. (arg0.. from Flux), before or after argcnt."""
     numbered = sorted((int(key[3:]), value) for key, value in fields.items() if _is_argument(key))
-    keys = [key[len("info_key_") :] for key in fields if key.startswith("info_key_")]
+    info = _numbered(fields, "info_key_", "info_val_")
     return SpawnCommand(
         program=readable(fields.get("execname", "")),
         arguments=tuple(readable(value) for _, value in numbered),
         processes=parse_int(fields.get("nprocs", "")) or 0,
-        info=tuple((readable(fields["info_key_" + n]), readable(fields.get("info_val_" + n, ""))) for n in keys),
+        info=tuple((readable(key), readable(value)) for key, value in info),
     )
 
 

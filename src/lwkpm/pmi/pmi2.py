@@ -203,21 +203,39 @@ def _spawn(connection: Connection, who: RankState, pairs: list[tuple[str, str]])
     """Keys repeat per command: everything after a `subcmd` belongs to it."""
     starts = [place for place, (key, _) in enumerate(pairs) if key == "subcmd"]
     ends = [*starts[1:], len(pairs)]
-    commands = tuple(_spawn_command(pairs[begin:end]) for begin, end in zip(starts, ends))
-    connection.emit(SpawnRequested(job=who.job, rank=who.rank, connection=connection, commands=commands))
-    _result(connection, dict(pairs), "spawn not supported")
+    head = pairs[: starts[0]] if starts else pairs
+    fields = dict(pairs)
+
+    def answer(kvsname: str, trouble: str) -> None:
+        body = f"rc=0;jobid={kvsname};nerrs=0;" if kvsname else f"rc=-1;errmsg={trouble};"
+        _answer(connection, fields, body)
+
+    connection.emit(
+        SpawnRequested(
+            job=who.job,
+            rank=who.rank,
+            commands=tuple(_spawn_command(pairs[begin:end]) for begin, end in zip(starts, ends)),
+            preput=_paired(head, "ppkey", "ppval"),
+            answer=answer,
+        )
+    )
+
+
+def _paired(pairs: list[tuple[str, str]], key_prefix: str, value_prefix: str) -> tuple[tuple[str, str], ...]:
+    """The n-th ``<key_prefix>N`` with the n-th ``<value_prefix>N``."""
+    keys = [value for key, value in pairs if key.startswith(key_prefix) and key[len(key_prefix) :].isdigit()]
+    values = [value for key, value in pairs if key.startswith(value_prefix)]
+    return tuple(zip(keys, values))
 
 
 def _spawn_command(pairs: list[tuple[str, str]]) -> SpawnCommand:
     """One command; argv0 is its first argument, not the program."""
     fields = dict(pairs)
-    info_keys = [value for key, value in pairs if key.startswith("infokey") and key != "infokeycount"]
-    info_values = [value for key, value in pairs if key.startswith("infoval")]
     return SpawnCommand(
         program=readable(fields["subcmd"]),
         arguments=tuple(readable(value) for key, value in pairs if key.startswith("argv")),
         processes=parse_int(fields.get("maxprocs", "")) or 0,
-        info=tuple((readable(key), readable(value)) for key, value in zip(info_keys, info_values)),
+        info=tuple((readable(key), readable(value)) for key, value in _paired(pairs, "infokey", "infoval")),
     )
 
 

@@ -217,7 +217,7 @@ class Connection:
         self.version = 1
         self.slurm = False  # libpmi2 of Slurm: doubles `;` in values, and wants it doubled
         self.waits = 0
-        self.spawning: list[SpawnCommand] = []
+        self.spawning: list[tuple[SpawnCommand, tuple[tuple[str, str], ...]]] = []
         self._splitter = Splitter()
         self._events: list[Event] = []
 
