@@ -26,8 +26,14 @@ def make_names() -> tuple[str, str]:
     """(job id, KVS name), unique per launch and host: MPICH 5 names its shared memory after the KVS, and a reused name
     makes every later job fail on a leftover segment (pmi-wire 8.1).
     """
-    token = os.urandom(4).hex()
-    return f"lwkpm-{os.getpid()}-{token}", f"lwkpm_{os.getpid()}_0_{token}"
+    jobid = f"lwkpm-{os.getpid()}-{os.urandom(4).hex()}"
+    return jobid, kvsname_of(jobid)
+
+
+def kvsname_of(jobid: str) -> str:
+    """The KVS name that goes with a job id: later jobs compute it again for a job that could not tidy up."""
+    _, pid, token = jobid.split("-")
+    return f"lwkpm_{pid}_0_{token}"
 
 
 def make_plan(job: Job, environ: Mapping[str, str], base: str, *, may_unpack: bool = True) -> Plan:

@@ -403,6 +403,11 @@ class Agent:
             if sink.error is not None and not isinstance(sink.error, BrokenPipeError):
                 self._report.note(f"output was lost: {sink.error.strerror}")
 
+    def unreached_pids(self) -> list[int]:
+        """Ranks that may have been worlds of their own: MPI, or a job that was ended, and no server reached."""
+        ranks = [rank for rank in self._ranks if rank.pid and (rank.mpi_library or self._ending)]
+        return [rank.pid for rank in ranks if not self._service.contacts[rank.number].reached]
+
     def _link_of(self, rank: Rank) -> ConenterLink:
         return self._links[self._plan.apps[rank.proc.app].container]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LONGEST_BASE = 40
+JOBID_DASHES = 2  # lwkpm-PID-TOKEN
 
 
 def base_directory(environ: Mapping[str, str]) -> str:
@@ -110,12 +111,20 @@ class Session:
         for name in os.listdir(self.top):
             path = f"{self.top}/{name}"
             if path != self.path and _is_stale(path):
-                from lwkpm.agent.strays import kill_strays
-
-                kill_strays(name)
+                _end_stale_job(name)
                 remove_tree(path)
                 count += 1
         return count
+
+
+def _end_stale_job(jobid: str) -> None:
+    from lwkpm.agent.prepare import kvsname_of
+    from lwkpm.agent.shm import remove_segments
+    from lwkpm.agent.strays import kill_strays
+
+    kill_strays(jobid)
+    if jobid.count("-") == JOBID_DASHES:
+        remove_segments(kvsname_of(jobid), jobid, os.uname().nodename)
 
 
 def _is_stale(path: str) -> bool:

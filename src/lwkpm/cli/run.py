@@ -47,18 +47,22 @@ def _carry_out(plan: Plan, report: Report) -> int:
     session = Session(os.path.dirname(os.path.dirname(plan.jobdir)), os.path.basename(plan.jobdir))
     loop = Loop()
     links: list[ConenterLink] = []
+    singletons: list[int] = []
     try:
         links += start_containers(loop, plan)
         report.phase("conenter started")
         pmix = PmixStart(plan.jobdir, plan.hostname) if plan.job.pmi in PMIX_MODES else None
         from lwkpm.agent.run import Agent  # while the container is made and libpmix starts
 
-        return Agent(plan, report, loop, links, pmix).run()
+        agent = Agent(plan, report, loop, links, pmix)
+        status = agent.run()
+        singletons = agent.unreached_pids()
+        return status
     finally:
         for link in links:
             link.close()
         loop.close()
-        remove_segments(plan.kvsname, plan.jobid, plan.hostname)
+        remove_segments(plan.kvsname, plan.jobid, plan.hostname, singletons)
         if plan.job.keep:
             session.keep()
             say(f"job directory kept: {session.path}")
