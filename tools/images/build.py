@@ -75,8 +75,7 @@ def make_tree(recipe: Recipe, work: Path) -> Path:
 def describe(recipe: Recipe, root: Path) -> list[dict[str, object]]:
     """The MPIs of an image as tests read them: name, family, version, dir, env."""
     entries: list[dict[str, object]] = [
-        {"family": mpi.family, "version": mpi.version, "dir": mpi.prefix, "env": dict(mpi.env)}
-        for mpi in recipe.wheels
+        {"family": mpi.family, "version": mpi.version, "dir": mpi.prefix, "env": dict(mpi.env)} for mpi in recipe.wheels
     ]
     versions = installed_versions(root) if recipe.debian else {}
     entries += [

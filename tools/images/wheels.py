@@ -52,9 +52,7 @@ def compile_programs(mpi: WheelMpi, root: Path, sources: list[Path]) -> None:
     for source in sources:
         target = prefix / "bin" / source.stem
         link = [str(library), "-Wl,-rpath,$ORIGIN/../lib", "-Wl,--allow-shlib-undefined"]
-        subprocess.run(
-            ["gcc", *CFLAGS, "-isystem", str(include), "-o", str(target), str(source), *link], check=True
-        )
+        subprocess.run(["gcc", *CFLAGS, "-isystem", str(include), "-o", str(target), str(source), *link], check=True)
 
 
 def prune(mpi: WheelMpi, prefix: Path, programs: list[Path]) -> None:

@@ -24,7 +24,7 @@ from tools.images.recipes import MPI4PY
 from tools.images.sources import ROOT
 from tools.mpi4py_suite.collect import AT_END, AT_START, Outcomes, collect
 from tools.mpi4py_suite.compare import Pair, modules_of, table
-from tools.mpi4py_suite.launch import TESTS, Order, Target
+from tools.mpi4py_suite.launch import DONOR, TESTS, Order, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def targets(folder: Path, stack: ExitStack, wanted: list[str]) -> Iterator[Targe
     enter = stack.enter_context(chrooted(root))
     subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], check=True)
     for mpi in json.loads((folder / "image.json").read_text())["mpis"]:
-        if not wanted or any(word in mpi["name"] for word in wanted):
+        if mpi["name"] != DONOR and (not wanted or any(word in mpi["name"] for word in wanted)):
             yield Target(mpi["name"], mpi["family"], mpi["dir"], mpi["env"], str(root), enter)
 
 

@@ -24,10 +24,18 @@ STOP_S = 15.0  # between TERM and KILL
 MARK = "SUITE_MARK"  # in the environment of a launch's ranks
 TAIL = 400
 
-# The same for both sides: four ranks share two cores.
+DONOR = "impi-2021.13.1"  # its wheel still has a libfabric
+# The same for both sides. Open MPI: four ranks share two cores. Intel MPI: it spawns over libfabric only, and mpi4py's
+# tests spawn with it only without matched probes (mpitestutil.disable_mpi_spawn).
 FAMILY_ENV = {
     "mpich": {},
-    "impi": {},
+    "impi": {
+        "I_MPI_FABRICS": "shm:ofi",
+        "FI_PROVIDER": "tcp",
+        "FI_PROVIDER_PATH": f"/opt/{DONOR}/lib/libfabric/prov",
+        "LD_LIBRARY_PATH": f"{{prefix}}/lib:/opt/{DONOR}/lib/libfabric",
+        "MPI4PY_RC_RECV_MPROBE": "0",
+    },
     "openmpi": {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_base_warn_component_unused": "0"},
 }
 # For the own launchers only: spawned ranks need slots as well, and there is no ssh in the image.
@@ -56,7 +64,8 @@ class Target:
 
     def settings(self, mark: str) -> dict[str, str]:
         """What the ranks need in their environment on both sides."""
-        return {"LD_LIBRARY_PATH": f"{self.prefix}/lib", **self.env, **FAMILY_ENV[self.family], MARK: mark}
+        named = {"LD_LIBRARY_PATH": "{prefix}/lib", **self.env, **FAMILY_ENV[self.family], MARK: mark}
+        return {name: value.replace("{prefix}", self.prefix) for name, value in named.items()}
 
 
 @dataclass(frozen=True)
