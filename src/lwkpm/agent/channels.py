@@ -37,21 +37,22 @@ class StandardStreams:
         except OSError as error:
             raise ResourceError(
                 "LWKPM-E073",
-                f"cannot open the streams of rank {rank.number}",
+                f"cannot open the streams of {rank.title}",
                 f"{error.strerror}: each rank needs several descriptors here, {os.sysconf('SC_OPEN_MAX')} are allowed",
                 "raise the limit of open files (ulimit -n) or start fewer ranks",
             ) from None
-        prefix = b"[%d] " % rank.number if job.label else b""
+        prefix = b"[%s] " % rank.label.encode() if job.label else b""
         out = self._sink("--outfile", job.outfile, rank, self.stdout)
         err = self._sink("--errfile", job.errfile, rank, self.stderr)
         rank.out = Stream(self._loop, out_read, out, prefix)
         rank.err = Stream(self._loop, err_read, err, prefix)
         rank.err.keep_tail = True
-        return [self._stdin(rank.number), out_write, err_write]
+        return [self._stdin(rank), out_write, err_write]
 
-    def _stdin(self, rank: int) -> int:
+    def _stdin(self, rank: Rank) -> int:
         mode = self._plan.job.stdin
-        wanted = self._stdin_is_open and (mode == "all" or mode == str(rank))
+        chosen = mode == "all" or mode == str(rank.number)
+        wanted = self._stdin_is_open and chosen and rank.namespace.index == 0
         if not wanted:
             return os.dup(self._null_fd)
         if mode != "all" and not os.isatty(0):
@@ -74,10 +75,10 @@ class StandardStreams:
 
         where = Where(
             rank=rank.number,
-            size=len(self._plan.procs),
+            size=len(rank.namespace.ranks),
             local_rank=rank.proc.local_rank,
             host=self._plan.hostname,
-            job=self._plan.jobid,
+            job=rank.namespace.plan.nspace,
         )
         path = expand(pattern, where, option)
         if path not in self._files:

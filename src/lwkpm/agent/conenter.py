@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from lwkpm.agent.loop import Loop
-    from lwkpm.job.plan import Plan
+    from lwkpm.job.plan import ContainerPlan
 
     class Handler(Protocol):
         """What conenter's news become."""
@@ -116,14 +116,18 @@ class ConenterLink:
         """The rank has reached its PMI server: its exit need not be watched."""
         self.send(RELEASE, _INT.pack(rank))
 
-    def close(self) -> int:
-        """Close the socket, on which conenter kills what is left; its wait status once it is gone."""
-        if self.ended:
-            return 0
-        self._end()
-        return self._reap()
+    def hang_up(self) -> None:
+        """Close the socket, on which conenter kills what is left and ends; `close` waits for that."""
+        if not self.ended:
+            self._end()
+
+    def close(self) -> None:
+        """Return when conenter is gone, and everything it started with it."""
+        self.hang_up()
+        self._reap()
 
     def _reap(self) -> int:
+        """conenter's wait status, 0 when it has been taken before."""
         try:
             return os.waitpid(self.pid, 0)[1]
         except ChildProcessError:
@@ -198,10 +202,10 @@ class ConenterLink:
             handler.on_exited(rank, status, _texts(body[8:])[0])
 
 
-def start_containers(loop: Loop, plan: Plan) -> list[ConenterLink]:
-    """A conenter for each of the plan's containers, already at work."""
+def start_containers(loop: Loop, containers: Sequence[ContainerPlan]) -> list[ConenterLink]:
+    """A conenter for each container, already at work."""
     links = []
-    for container in plan.containers:
+    for container in containers:
         links.append(ConenterLink(loop))
         links[-1].setup(container.ops)
     return links

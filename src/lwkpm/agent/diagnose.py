@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-from lwkpm.agent.report import fold_ranks
 from lwkpm.errors import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -157,8 +156,13 @@ def _explain_exec(root: str, app: AppPlan) -> LwkpmError | None:
     return None
 
 
-def singleton_error(ranks: list[int], library: str, root: str, when: str, pmi: str, pmix_missing: str) -> LwkpmError:
-    """Ranks loaded an MPI library but never reached a PMI server: each would be a world of its own."""
+def singleton_error(
+    who: str, library: str, root: str, when: str, pmi: str, pmix_missing: str, pmix_said: str = ""
+) -> LwkpmError:
+    """Ranks loaded an MPI library but never reached a PMI server: each would be a world of its own.
+
+    `pmix_missing`: why no PMIx server is offered; `pmix_said`: what libpmix wrote, such as why it refused a client.
+    """
     from lwkpm.image.mpi import identify
 
     try:
@@ -173,20 +177,35 @@ def singleton_error(ranks: list[int], library: str, root: str, when: str, pmi: s
         offer = "install a libpmix for lwkpm (pip install 'lwkpm[pmix]'), and "
     return PmiError(
         "LWKPM-E055",
-        f"rank {fold_ranks(ranks)} loaded an MPI library but never reached a PMI server",
+        f"{who} loaded an MPI library but never reached a PMI server",
         f"{when}; {family} ({library}) speaks {' or '.join(speaks)}; without a server each rank is a world of its own"
-        + (f"; PMIx was not offered: {pmix_missing}" if pmix_missing and first == "PMIx" else ""),
+        + (f"; PMIx was not offered: {pmix_missing}" if pmix_missing and first == "PMIx" else "")
+        + (f"; libpmix said:\n{_last_lines(pmix_said)}" if pmix_said.strip() and first == "PMIx" else ""),
         SINGLETON_FIX[first].format(offer=offer),
     )
 
 
-def no_finalize_error(rank: int, protocol: str) -> LwkpmError:
-    """A rank ended with status 0 between MPI_Init and MPI_Finalize."""
+def _last_lines(text: str, count: int = 5) -> str:
+    return "\n".join(text.strip().splitlines()[-count:])
+
+
+def no_finalize_error(who: str, protocol: str) -> LwkpmError:
+    """A rank (`who`, such as ``rank 3``) ended with status 0 between MPI_Init and MPI_Finalize."""
     return PmiError(
         "LWKPM-E062",
-        f"rank {rank} exited after MPI_Init without MPI_Finalize",
+        f"{who} exited after MPI_Init without MPI_Finalize",
         f"it had reached the {protocol} server and ended with status 0; the others may wait for it for ever",
         "call MPI_Finalize before exit (or MPI_Abort to end the job)",
+    )
+
+
+def mixed_error(one: str, protocol: str, other: str, other_protocol: str) -> LwkpmError:
+    """Ranks of one world came to servers that know nothing of each other."""
+    return PmiError(
+        "LWKPM-E064",
+        f"{one} speaks {protocol} and {other} speaks {other_protocol}: they cannot be one MPI world",
+        "their programs use different MPI libraries (or kinds of one), which could not exchange messages either",
+        "use one MPI for all parts, or give --separate-worlds: a world for each part between the ':'",
     )
 
 

@@ -13,13 +13,16 @@ from lwkpm.job.plan import AppPlan, ContainerPlan, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lwkpm.container.native import Host
     from lwkpm.errors import LwkpmError
     from lwkpm.image.detect import Image
+    from lwkpm.job.plan import Proc
     from lwkpm.job.spec import AppContext, Bind, Job
     from lwkpm.job.topology import Topology
+
+    Notes = tuple[str, ...]
 
 
 def make_names() -> tuple[str, str]:
@@ -36,49 +39,114 @@ def kvsname_of(jobid: str) -> str:
     return f"lwkpm_{pid}_0_{token}"
 
 
-def make_plan(job: Job, environ: Mapping[str, str], base: str, *, may_unpack: bool = True) -> Plan:
-    """Everything decided. Raises `LwkpmError` for whatever can be known to fail before anything is started."""
+def make_plans(job: Job, environ: Mapping[str, str], base: str, *, may_unpack: bool = True) -> tuple[Plan, ...]:
+    """Everything decided: one plan, or one for each part with --separate-worlds. The plans share their containers.
+
+    Raises `LwkpmError` for whatever can be known to fail before anything is started.
+    """
     jobid, kvsname = make_names()
-    hostname = os.uname().nodename
-    cwd = _current_directory()
-    jobdir = f"{base}/lwkpm-{os.geteuid()}/{jobid}"
+    host = read_host(f"{base}/lwkpm-{os.geteuid()}/{jobid}", _current_directory(), environ)
+    planner = Planner(job, jobid, host, environ, may_unpack=may_unpack)
     procs = map_ranks(job, _topology(job))
-    host = read_host(jobdir, cwd, environ)
-    containers: dict[tuple[str, tuple[Bind, ...]], tuple[int, Image]] = {}
-    plans: list[ContainerPlan] = []
-    for app in job.apps:
-        key = app.image, app.binds
-        if key not in containers:
-            image = open_image(app.image)
-            containers[key] = len(plans), image
-            plans.append(_plan_container(job, app, image, host, environ, may_unpack=may_unpack))
-    size = len(procs)
-    universe = job.usize or max(size, len(os.sched_getaffinity(0)))
-    apps = [
-        _plan_app(
-            app,
-            *containers[app.image, app.binds],
-            host,
-            environ,
-            size=size,
-            jobid=jobid,
-            universe=universe,
-            pmi=job.pmi,
+    parts = [[number] for number in range(len(job.apps))] if job.separate_worlds else [list(range(len(job.apps)))]
+    names = [(jobid, kvsname), *(make_names() for _ in parts[1:])]
+    chosen = [_renumbered(procs, part) for part in parts]
+    apps = [planner.plan_app(app, size=len(chosen[_part_of(parts, n)])) for n, app in enumerate(job.apps)]
+    return tuple(planner.world(name, apps, ranks, _notes(job, environ)) for name, ranks in zip(names, chosen))
+
+
+def _part_of(parts: list[list[int]], app: int) -> int:
+    return next(number for number, part in enumerate(parts) if app in part)
+
+
+def _renumbered(procs: Sequence[Proc], apps: Sequence[int]) -> tuple[Proc, ...]:
+    """The processes of some parts as a world: ranks and local ranks counted from 0 (one node)."""
+    mine = [proc for proc in procs if proc.app in apps]
+    if len(mine) == len(procs):
+        return tuple(procs)
+    return tuple(proc.replace(rank=rank, local_rank=rank) for rank, proc in enumerate(mine))
+
+
+class Planner:
+    """Makes the plans of one run, from the command line's or from a spawn's parts.
+
+    `containers` and `images` grow together: a part whose image and binds are known already shares that container.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        jobid: str,
+        host: Host,
+        environ: Mapping[str, str],
+        *,
+        may_unpack: bool = True,
+        containers: Sequence[ContainerPlan] = (),
+        spawned: bool = False,
+    ) -> None:
+        self._job = job
+        self._jobid = jobid
+        self._host = host
+        self._environ = environ
+        self._may_unpack = may_unpack
+        self._containers = list(containers)
+        self._images: dict[tuple[str, tuple[Bind, ...]], tuple[int, Image]] = {}
+        self._spawned = spawned
+
+    def world(self, names: tuple[str, str], apps: list[AppPlan], procs: tuple[Proc, ...], notes: Notes = ()) -> Plan:
+        """The plan of one namespace; `names` as made by `make_names`."""
+        return Plan(
+            job=self._job,
+            jobid=self._jobid,
+            nspace=names[0],
+            kvsname=names[1],
+            hostname=os.uname().nodename,
+            jobdir=self._host.jobdir,
+            containers=tuple(self._containers),
+            apps=tuple(apps),
+            procs=procs,
+            universe_size=self._universe(len(procs)),
+            notes=notes,
         )
-        for app in job.apps
-    ]
-    return Plan(
-        job=job,
-        jobid=jobid,
-        kvsname=kvsname,
-        hostname=hostname,
-        jobdir=jobdir,
-        containers=tuple(plans),
-        apps=tuple(apps),
-        procs=procs,
-        universe_size=universe,
-        notes=_notes(job, environ),
-    )
+
+    def _universe(self, size: int) -> int:
+        return self._job.usize or max(size, len(os.sched_getaffinity(0)))
+
+    def plan_app(self, app: AppContext, size: int) -> AppPlan:
+        """One part, in a world of `size` ranks."""
+        container, image = self._container(app)
+        env = app_environment(self._environ, app, image.kind == "host", _image_environment(image, self._host))
+        common = common_entries(
+            size=size,
+            local_size=size,
+            universe_size=self._universe(size),
+            jobid=self._jobid,
+            jobdir=self._host.jobdir,
+            image=app.image,
+            pmi=self._job.pmi,
+            spawned=self._spawned,
+        )
+        cwd = _working_directory(app, image, self._host)
+        env.update(entry.partition("=")[::2] for entry in common)
+        env["PWD"] = cwd
+        entries = tuple(f"{name}={value}" for name, value in env.items())
+        return AppPlan(argv=app.argv, container=container, env=entries, cwd=cwd, pset=app.pset)
+
+    def _container(self, app: AppContext) -> tuple[int, Image]:
+        key = app.image, app.binds
+        if key not in self._images:
+            image = open_image(app.image)
+            known = [n for n, plan in enumerate(self._containers) if (plan.image, plan.binds) == key]
+            if not known:
+                known = [len(self._containers)]
+                self._containers.append(self._plan_container(app, image))
+            self._images[key] = known[0], image
+        return self._images[key]
+
+    def _plan_container(self, app: AppContext, image: Image) -> ContainerPlan:
+        ready = complete_for(self._host, image, self._environ, may_unpack=self._may_unpack)
+        ops = plan_operations(image, ready, app.binds, pid_namespace=self._job.pid_namespace)
+        return ContainerPlan(image=app.image, kind=image.kind, ops=ops, binds=app.binds)
 
 
 def _notes(job: Job, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -100,14 +168,6 @@ def _current_directory() -> str:
         return os.getcwd()
     except OSError:  # removed under our feet; an error only for jobs that would run there
         return ""
-
-
-def _plan_container(
-    job: Job, app: AppContext, image: Image, host: Host, environ: Mapping[str, str], *, may_unpack: bool
-) -> ContainerPlan:
-    ready = complete_for(host, image, environ, may_unpack=may_unpack)
-    ops = plan_operations(image, ready, app.binds, pid_namespace=job.pid_namespace)
-    return ContainerPlan(image=app.image, kind=image.kind, ops=ops)
 
 
 def _working_directory(app: AppContext, image: Image, host: Host) -> str:
@@ -133,35 +193,6 @@ def _bad_current_directory(cwd: str) -> LwkpmError:
         "change to another directory, or name one with -w",
         EXIT_NOT_EXECUTABLE,
     )
-
-
-def _plan_app(
-    app: AppContext,
-    container: int,
-    image: Image,
-    host: Host,
-    environ: Mapping[str, str],
-    *,
-    size: int,
-    jobid: str,
-    universe: int,
-    pmi: str,
-) -> AppPlan:
-    env = app_environment(environ, app, image.kind == "host", _image_environment(image, host))
-    common = common_entries(
-        size=size,
-        local_size=size,
-        universe_size=universe,
-        jobid=jobid,
-        jobdir=host.jobdir,
-        image=app.image,
-        pmi=pmi,
-    )
-    cwd = _working_directory(app, image, host)
-    env.update(entry.partition("=")[::2] for entry in common)
-    env["PWD"] = cwd
-    entries = tuple(f"{name}={value}" for name, value in env.items())
-    return AppPlan(argv=app.argv, container=container, env=entries, cwd=cwd)
 
 
 def _image_environment(image: Image, host: Host) -> Mapping[str, str]:

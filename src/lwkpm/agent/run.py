@@ -13,10 +13,9 @@ import resource
 import time
 
 from lwkpm.agent.channels import StandardStreams
-from lwkpm.agent.conenter import describe_end, signal_name
-from lwkpm.agent.rank import Rank
-from lwkpm.agent.report import fold_ranks
-from lwkpm.agent.service import PmiService
+from lwkpm.agent.conenter import describe_end, signal_name, start_containers
+from lwkpm.agent.namespace import Namespace, name_ranks
+from lwkpm.agent.service import PMIX, PmiService
 from lwkpm.agent.signals import SignalWatch
 from lwkpm.errors import LwkpmError
 from lwkpm.job.environment import rank_entries
@@ -25,11 +24,15 @@ from lwkpm.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lwkpm.agent.conenter import ConenterLink
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.pmix_start import PmixStart
+    from lwkpm.agent.rank import Rank
     from lwkpm.agent.report import Report
-    from lwkpm.job.plan import Plan, Proc
+    from lwkpm.agent.spawn import SpawnRequest
+    from lwkpm.job.plan import ContainerPlan, Plan, Proc
     from lwkpm.job.status import JobEnd
 
 #: How long a rank that called PMI-2's abort, which carries no code, gets to exit with one.
@@ -37,41 +40,45 @@ ABORT_GRACE_S = 1.0
 #: How long output is awaited after the last process of the job is gone.
 LAST_OUTPUT_S = 5.0
 DESCRIPTORS_PER_RANK = 6
+TRACING = 2  # -vv
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Agent:
-    """One job on one node."""
+    """One run on one node: the worlds of its command line, and those that ranks spawn."""
 
     def __init__(
-        self, plan: Plan, report: Report, loop: Loop, links: list[ConenterLink], pmix: PmixStart | None
+        self, plans: Sequence[Plan], report: Report, loop: Loop, links: list[ConenterLink], pmix: PmixStart | None
     ) -> None:
-        self._plan = plan
+        self._plan = plans[0]  # for what all share: the job, the host, the directory
         self._report = report
         self._pmix = pmix
         self._loop = loop
-        self._ranks = [Rank(proc) for proc in plan.procs]
         self._events: list[Event] = []
-        self._links = links
-        self._not_ready = len(plan.containers)
+        self._links = links  # by container number
         self._ending = False
         self._interrupts = 0
         self._unstarted_errors = 0
+        self._ranks: dict[int, Rank] = {}  # by id, once ordered
+        self._ids = self._environments = 0
         self._started = self._ended = 0  # ranks
-        self._streams = StandardStreams(self._loop, plan)
-        self._service = PmiService(
-            self._loop, plan, self._on_contact, self._on_abort, report.note, report.trace if self._tracing else None
-        )
+        self._streams = StandardStreams(self._loop, self._plan)
+        trace = report.trace if self._plan.job.verbosity >= TRACING else None
+        self._service = PmiService(loop, self._plan.job.pmi, self._plan.hostname, self, trace)
+        self._worlds: list[Namespace] = []
+        self._waiting = [self._new_world(plan) for plan in plans]  # for their containers
 
-    @property
-    def _tracing(self) -> bool:
-        return self._plan.job.verbosity >= 2
+    def _new_world(self, plan: Plan, request: SpawnRequest | None = None) -> Namespace:
+        world = Namespace(len(self._worlds), plan, self._ids, request)
+        self._ids += len(world.ranks)
+        self._worlds.append(world)
+        return world
 
     # --- the run ---------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Run the job; its exit status."""
-        allow_descriptors(len(self._ranks) * DESCRIPTORS_PER_RANK)
+        allow_descriptors(self._ids * DESCRIPTORS_PER_RANK)
         forwarded = [getattr(signal, f"SIG{name}") for name in self._plan.job.forward_signals]
         ignored_input = signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         watch = SignalWatch(self._loop, {*INTERRUPTS, *forwarded}, self._on_signal)
@@ -93,41 +100,110 @@ class Agent:
         for link in self._links:
             link.handler = self
         self._service.start_pmix(self._pmix)
+        for world in self._worlds:
+            self._service.add_namespace(world)
         self._report.phase("PMI servers ready")
         if self._plan.job.timeout_s:
             self._loop.after(self._plan.job.timeout_s, self._on_timeout)
 
     def on_ready(self, _link: ConenterLink) -> None:
-        """A container is there; when all are, every rank is ordered."""
-        self._not_ready -= 1
-        if self._not_ready or self._ending:
+        """A container is there; the worlds that waited for it alone are started."""
+        first = not self._ranks
+        if self._ending:
             return
-        self._report.phase("container ready")
+        if first:
+            self._report.phase("container ready")
         try:
-            self._spawn_all()
+            for world in [world for world in self._waiting if self._is_ready(world)]:
+                self._waiting.remove(world)
+                self._start_world(world)
         except LwkpmError as error:
             self._report_launcher_error(error)
             return
-        self._report.phase("ranks ordered")
-        self._streams.start_stdin()
-        if self._plan.job.start_timeout_s:
-            self._loop.after(self._plan.job.start_timeout_s, self._on_start_timeout)
+        if first and not self._waiting:
+            self._report.phase("ranks ordered")
+            self._streams.start_stdin()
+            if self._plan.job.start_timeout_s:
+                self._loop.after(self._plan.job.start_timeout_s, self._on_start_timeout)
 
-    def _spawn_all(self) -> None:
-        for number, app in enumerate(self._plan.apps):
-            self._links[app.container].environment(number, app.env)
-        for rank in self._ranks:
-            self._spawn(rank)
+    def _is_ready(self, world: Namespace) -> bool:
+        """The command line's worlds start together, when every container is there."""
+        if world.request is None:
+            return all(link.ready for link in self._links)
+        return all(self._links[app.container].ready for app in world.plan.apps)
 
-    def _spawn(self, rank: Rank) -> None:
-        app = self._plan.apps[rank.proc.app]
+    def _start_world(self, world: Namespace) -> None:
+        if world.request is not None and not self._check_programs(world, world.request):
+            return
+        first_environment = self._environments
+        for number, app in enumerate(world.plan.apps):
+            self._links[app.container].environment(first_environment + number, app.env)
+        self._environments += len(world.plan.apps)
+        for rank in world.ranks:
+            self._spawn(rank, first_environment + rank.proc.app)
+
+    def _spawn(self, rank: Rank, environment: int) -> None:
+        app = rank.namespace.plan.apps[rank.proc.app]
+        self._ranks[rank.id] = rank
         fds = self._streams.open(rank)
-        pmi_fd, wire_up = self._service.add_rank(rank.number)
+        pmi_fd, wire_up = self._service.wire_up(rank)
         entries = rank_entries(rank=rank.number, local_rank=rank.proc.local_rank, pmi=self._plan.job.pmi)
         if pmi_fd >= 0:
             fds.append(pmi_fd)
         link = self._links[app.container]
-        link.spawn(rank.number, rank.proc.app, app.argv, [*entries, *wire_up], app.cwd, cpu_mask(rank.proc), fds)
+        link.spawn(rank.id, environment, app.argv, [*entries, *wire_up], app.cwd, cpu_mask(rank.proc), fds)
+
+    # --- processes that ranks ask for ------------------------------------------------------------------------
+
+    def on_spawn(self, request: SpawnRequest) -> None:
+        """A rank wants a new world; it is told when that has been started, or that it cannot be."""
+        from lwkpm.agent.spawn import plan_spawn
+
+        if self._ending:
+            request.answer(None, "the_job_is_ending")
+            return
+        busy = [cpu for rank in self._ranks.values() if rank.running for cpu in rank.proc.cpus]
+        try:
+            plan = plan_spawn(request, self._containers(), busy, os.environ)
+            allow_descriptors((self._ids + len(plan.procs)) * DESCRIPTORS_PER_RANK)
+            new = start_containers(self._loop, plan.containers[len(self._links) :])
+            world = self._new_world(plan, request)
+            self._service.add_namespace(world)
+        except LwkpmError as error:
+            self._refuse(request, error)
+            return
+        self._waiting.append(world)
+        for link in new:
+            link.handler = self
+            self._links.append(link)
+        self.on_ready(self._links[0])
+
+    def _containers(self) -> Sequence[ContainerPlan]:
+        """All there are: every spawn that brings a new one adds it to those before."""
+        return max((world.plan.containers for world in self._worlds), key=len)
+
+    def _check_programs(self, world: Namespace, request: SpawnRequest) -> bool:
+        """Whether everything that was asked for is in the containers; if not the rank gets an error, as in MPI."""
+        from lwkpm.agent.spawn import find_programs
+
+        roots = [self._root(number) for number in range(len(self._links))]
+        try:
+            world.plan = find_programs(world.plan, roots, request.commands)
+        except LwkpmError as error:
+            self._refuse(request, error)
+            return False
+        return True
+
+    def _refuse(self, request: SpawnRequest, error: LwkpmError) -> None:
+        self._report.note(f"{request.parent.title} could not spawn: {error.what}: {error.why} [{error.code}]")
+        request.answer(None, error.code)
+
+    def _answer_spawn(self, world: Namespace) -> None:
+        """Tell who asked, once every rank is a process."""
+        if world.request is not None and not world.answered and all(rank.pid for rank in world.ranks):
+            world.answered = True
+            self._report.detail(f"{world.request.parent.title} spawned {len(world.ranks)} processes")
+            world.request.answer(world, "")
 
     # --- news from conenter ----------------------------------------------------------------------------------
 
@@ -135,17 +211,26 @@ class Agent:
         """The container could not be made."""
         from lwkpm.agent.diagnose import setup_error
 
-        container = self._plan.containers[self._links.index(link)]
-        self._report_launcher_error(setup_error(container, error, step, target))
+        number = self._links.index(link)
+        explained = setup_error(self._containers()[number], error, step, target)
+        spawned = [world for world in self._waiting if number in {app.container for app in world.plan.apps}]
+        for world in spawned:
+            if world.request is not None:
+                self._waiting.remove(world)
+                self._refuse(world.request, explained)
+        if not spawned or any(world.request is None for world in spawned):
+            self._report_launcher_error(explained)
 
     def on_started(self, number: int, pid: int) -> None:
         """A rank was forked; `pid` as the host sees it."""
         rank = self._ranks[number]
         rank.pid = pid
         self._started += 1
-        self._report.event("proc_start", rank=number, pid=pid, cpus=list(rank.proc.cpus))
-        if self._service.contacts[number].reached:
+        self._report.event("proc_start", **_naming(rank), pid=pid, cpus=list(rank.proc.cpus))
+        if rank.reached:
             self._link_of(rank).release(number)
+        if rank.namespace.request is not None:
+            self._answer_spawn(rank.namespace)
 
     def on_not_started(self, number: int, error: int, step: str, target: str) -> None:
         """A rank could not become its program; the first one is explained, the rest are alike."""
@@ -153,10 +238,10 @@ class Agent:
 
         rank = self._ranks[number]
         self._unstarted_errors += 1
-        app = self._plan.apps[rank.proc.app]
+        app = rank.namespace.plan.apps[rank.proc.app]
         if self._unstarted_errors == 1 and not self._ending:
-            container = self._plan.containers[app.container]
-            self._report_launcher_error(start_error(app, container, self._root(rank), error, step, target))
+            container = self._containers()[app.container]
+            self._report_launcher_error(start_error(app, container, self._root(app.container), error, step, target))
         if rank.pid == 0:  # not even forked
             self._mark_ended(rank, 0)
             self._stop_if_done()
@@ -164,32 +249,31 @@ class Agent:
     def on_exited(self, number: int, status: int, mpi_library: str) -> None:
         """A rank ended."""
         rank = self._ranks[number]
-        self._service.drain(number)  # an abort may still be unread
+        self._service.drain(rank)  # an abort may still be unread
         self._mark_ended(rank, status)
         rank.mpi_library = mpi_library
         if rank.err is not None:
             while rank.err.read_once():
                 pass
-        self._report.event("proc_exit", rank=number, pid=rank.pid, status=os.waitstatus_to_exitcode(status))
+        self._report.event("proc_exit", **_naming(rank), pid=rank.pid, status=os.waitstatus_to_exitcode(status))
         if not self._ending:
             self._judge(rank, status)
         self._stop_if_done()
 
     def _judge(self, rank: Rank, status: int) -> None:
-        contact = self._service.contacts[rank.number]
         now = time.monotonic()
         if rank.aborting:
-            self._fail(Event(at=now, kind="abort", rank=rank.number, code=status >> 8 & 0xFF or 1))
+            self._fail(Event(at=now, kind="abort", rank=rank.id, code=status >> 8 & 0xFF or 1))
         elif status:
-            self._fail(from_wait(now, rank.number, status))
-            if rank.mpi_library and not contact.reached:
-                self._report.error(self._singleton_error([rank.number], rank.mpi_library, "it ended so"))
-        elif contact.open:
-            self._fail_without_finalize(rank, contact.protocol)
-        elif rank.mpi_library and not contact.reached:
-            self._fail_singletons([rank.number], rank.mpi_library, "it ended with status 0")
+            self._fail(from_wait(now, rank.id, status))
+            if rank.mpi_library and not rank.reached:
+                self._report.error(self._singleton_error([rank], rank.mpi_library, "it ended so"))
+        elif rank.in_mpi:
+            self._fail_without_finalize(rank)
+        elif rank.mpi_library and not rank.reached:
+            self._fail_singletons([rank], rank.mpi_library, "it ended with status 0")
         else:
-            self._events.append(from_wait(now, rank.number, status))
+            self._events.append(from_wait(now, rank.id, status))
 
     def on_conenter_lost(self, link: ConenterLink, status: int) -> None:
         """conenter is gone without being asked: the kernel has killed its ranks (PDEATHSIG)."""
@@ -197,7 +281,7 @@ class Agent:
 
         unfinished = not link.ready or self._ended < len(self._ranks)
         kill_strays(self._plan.jobid)  # the ranks' own children, which PDEATHSIG does not reach
-        for rank in self._ranks:
+        for rank in self._ranks.values():
             if rank.running and self._link_of(rank) is link:
                 self._mark_ended(rank, signal.SIGKILL)
         if unfinished and not self._ending:
@@ -213,29 +297,37 @@ class Agent:
 
     # --- news from PMI ---------------------------------------------------------------------------------------
 
-    def _on_contact(self, number: int) -> None:
-        rank = self._ranks[number]
-        protocol = self._service.contacts[number].protocol
-        self._report.detail(f"rank {number} reached the {protocol} server")
-        self._report.event("pmi_init", rank=number, protocol=protocol)
+    def on_contact(self, rank: Rank) -> None:
+        """A rank reached one of its servers for the first time."""
+        self._report.detail(f"{rank.title} reached the {rank.protocol} server")
+        self._report.event("pmi_init", **_naming(rank), protocol=rank.protocol)
         if rank.pid:
-            self._link_of(rank).release(number)
+            self._link_of(rank).release(rank.id)
+        other = rank.namespace.first_of_other_kind(rank, PMIX)
+        if other is not None and not self._ending:
+            from lwkpm.agent.diagnose import mixed_error
 
-    def _on_abort(self, number: int, code: int | None, message: str) -> None:
-        rank = self._ranks[number]
+            self._report_launcher_error(mixed_error(rank.title, rank.protocol, other.title, other.protocol))
+
+    def on_abort(self, rank: Rank, code: int | None, message: str) -> None:
+        """A rank gave up; without a code its exit status is awaited for a while."""
         if self._ending:
             return
         if message:
-            self._report.detail(f"rank {number} aborts: {message}")
+            self._report.detail(f"{rank.title} aborts: {message}")
         if code is not None:
-            self._fail(Event(at=time.monotonic(), kind="abort", rank=number, code=code))
+            self._fail(Event(at=time.monotonic(), kind="abort", rank=rank.id, code=code))
             return
         rank.aborting = True
         self._loop.after(ABORT_GRACE_S, lambda: self._give_up_waiting_for_code(rank))
 
     def _give_up_waiting_for_code(self, rank: Rank) -> None:
         if not self._ending:
-            self._fail(Event(at=time.monotonic(), kind="abort", rank=rank.number, code=1))
+            self._fail(Event(at=time.monotonic(), kind="abort", rank=rank.id, code=1))
+
+    def say(self, text: str) -> None:
+        """Something a server has to tell the user."""
+        self._report.note(text)
 
     # --- failures --------------------------------------------------------------------------------------------
 
@@ -253,7 +345,7 @@ class Agent:
             self._report.error(error)
         elif event.rank >= 0:
             rank = self._ranks[event.rank]
-            text = f"rank {rank.number} (pid {rank.pid}, {self._plan.hostname}) {_describe(event)}"
+            text = f"{rank.title} (pid {rank.pid}, {self._plan.hostname}) {_describe(event)}"
             lines = rank.last_error_lines()
             tail = "".join(f"\n  | {line}" for line in lines)
             self._report.note(f"{text}{'; its last stderr lines:' if lines else ''}{tail}")
@@ -261,42 +353,40 @@ class Agent:
     def _report_launcher_error(self, error: LwkpmError) -> None:
         self._fail(Event(at=time.monotonic(), kind="launcher", code=error.exit_status), error)
 
-    def _fail_without_finalize(self, rank: Rank, protocol: str) -> None:
+    def _fail_without_finalize(self, rank: Rank) -> None:
         from lwkpm.agent.diagnose import no_finalize_error
 
-        self._fail(
-            Event(at=time.monotonic(), kind="nofinalize", rank=rank.number), no_finalize_error(rank.number, protocol)
-        )
+        event = Event(at=time.monotonic(), kind="nofinalize", rank=rank.id)
+        self._fail(event, no_finalize_error(rank.title, rank.protocol))
 
-    def _fail_singletons(self, numbers: list[int], library: str, when: str) -> None:
-        self._report_launcher_error(self._singleton_error(numbers, library, when))
+    def _fail_singletons(self, ranks: list[Rank], library: str, when: str) -> None:
+        self._report_launcher_error(self._singleton_error(ranks, library, when))
 
-    def _singleton_error(self, numbers: list[int], library: str, when: str) -> LwkpmError:
+    def _singleton_error(self, ranks: list[Rank], library: str, when: str) -> LwkpmError:
         from lwkpm.agent.diagnose import singleton_error
 
-        root = self._root(self._ranks[numbers[0]])
-        return singleton_error(numbers, library, root, when, self._plan.job.pmi, self._service.pmix_missing)
+        root = self._root(self._container_of(ranks[0]))
+        said = self._service.pmix.messages() if self._service.pmix is not None else ""
+        missing = self._service.pmix_missing
+        return singleton_error(name_ranks(ranks), library, root, when, self._plan.job.pmi, missing, said)
 
-    def _root(self, rank: Rank) -> str:
-        """The rank's root directory as seen from here, while its conenter lives."""
-        app = self._plan.apps[rank.proc.app]
-        if self._plan.containers[app.container].kind == "host":
-            return "/"
-        return f"/proc/{self._link_of(rank).pid}/root"
+    def _root(self, container: int) -> str:
+        """A container's root directory as seen from here, while its conenter lives."""
+        kind = self._containers()[container].kind
+        return "/" if kind == "host" else f"/proc/{self._links[container].pid}/root"
 
     def _on_start_timeout(self) -> None:
         from lwkpm.agent.diagnose import loaded_mpi
 
-        waiting = [rank for rank in self._ranks if rank.running and not self._service.contacts[rank.number].reached]
+        waiting = [rank for rank in self._ranks.values() if rank.running and not rank.reached]
         with_mpi = [(rank, library) for rank in waiting if (library := loaded_mpi(rank.pid))]
         limit_s = self._plan.job.start_timeout_s
         if with_mpi and not self._ending:
-            numbers = [rank.number for rank, _ in with_mpi]
-            self._fail_singletons(numbers, with_mpi[0][1], f"after {limit_s:g} s (--start-timeout) it still runs")
-        elif waiting and any(contact.reached for contact in self._service.contacts) and not self._ending:
-            numbers = [rank.number for rank in waiting]
+            ranks = [rank for rank, _ in with_mpi]
+            self._fail_singletons(ranks, with_mpi[0][1], f"after {limit_s:g} s (--start-timeout) it still runs")
+        elif waiting and any(rank.reached for rank in self._ranks.values()) and not self._ending:
             self._report.note(
-                f"rank {fold_ranks(numbers)} has not reached a PMI server after {limit_s:g} s, while others have; "
+                f"{name_ranks(waiting)} has not reached a PMI server after {limit_s:g} s, while others have; "
                 "if they are meant to be one MPI world, this job will wait for ever"
             )
 
@@ -305,14 +395,12 @@ class Agent:
 
         if self._ending:
             return
-        running = [rank for rank in self._ranks if rank.running]
-        self._report.note(
-            f"time limit of {self._plan.job.timeout_s:g} s reached (-t); "
-            f"still running: rank {fold_ranks([rank.number for rank in running]) or 'none'}"
-        )
+        running = [rank for rank in self._ranks.values() if rank.running]
+        limit_s = self._plan.job.timeout_s
+        self._report.note(f"time limit of {limit_s:g} s reached (-t); still running: {name_ranks(running)}")
         for rank in running[:8]:
             for pid in descendants(rank.pid)[:4]:
-                self._report.note(f"rank {rank.number}: {process_state(pid)}")
+                self._report.note(f"{rank.title}: {process_state(pid)}")
         self._fail(Event(at=time.monotonic(), kind="timeout"))
 
     # --- signals ---------------------------------------------------------------------------------------------
@@ -361,7 +449,8 @@ class Agent:
         self._stop_if_done()
 
     def _stop_if_done(self) -> None:
-        if self._ended >= self._started and (self._started == len(self._ranks) or self._ending):
+        ordered = self._ranks and self._started == len(self._ranks)
+        if self._ended >= self._started and (ordered or self._ending):
             self._loop.stop()
 
     def _mark_ended(self, rank: Rank, wait_status: int) -> None:
@@ -372,6 +461,9 @@ class Agent:
         rank.wait_status = wait_status
 
     def _finish(self) -> JobEnd:
+        for link in self._links:
+            link.hang_up()
+        self._service.stop()  # libpmix ends while conenter takes the container down
         self._close_links()
         self._flush_output()
         end = job_end(self._events)
@@ -380,7 +472,7 @@ class Agent:
             "summary",
             status=end.status,
             cause=end.cause,
-            failed=list(end.failed),
+            failed=[_number(self._ranks[number]) for number in end.failed],
             phases={name: round(seconds, 6) for name, seconds in self._report.phases.items()},
         )
         return end
@@ -392,7 +484,8 @@ class Agent:
     def _flush_output(self) -> None:
         """Forward what is still in the pipes. Every process of the job is gone, so each ends by itself."""
         limit_s = time.monotonic() + LAST_OUTPUT_S
-        streams = [stream for rank in self._ranks for stream in (rank.out, rank.err) if stream is not None]
+        ranks = self._ranks.values()
+        streams = [stream for rank in ranks for stream in (rank.out, rank.err) if stream is not None]
         while any(stream.open for stream in streams) and time.monotonic() < limit_s and self._interrupts < 2:
             self._loop.turn(0.05)
         for stream in streams:
@@ -405,11 +498,27 @@ class Agent:
 
     def unreached_pids(self) -> list[int]:
         """Ranks that may have been worlds of their own: MPI, or a job that was ended, and no server reached."""
-        ranks = [rank for rank in self._ranks if rank.pid and (rank.mpi_library or self._ending)]
-        return [rank.pid for rank in ranks if not self._service.contacts[rank.number].reached]
+        ranks = [rank for rank in self._ranks.values() if rank.pid and (rank.mpi_library or self._ending)]
+        return [rank.pid for rank in ranks if not rank.reached]
+
+    def plans(self) -> list[Plan]:
+        """Of every world there was."""
+        return [world.plan for world in self._worlds]
+
+    def _container_of(self, rank: Rank) -> int:
+        return rank.namespace.plan.apps[rank.proc.app].container
 
     def _link_of(self, rank: Rank) -> ConenterLink:
-        return self._links[self._plan.apps[rank.proc.app].container]
+        return self._links[self._container_of(rank)]
+
+
+def _naming(rank: Rank) -> dict[str, object]:
+    """A rank in JSON events; `world` only where there is more than the first."""
+    return {"rank": rank.number, **({"world": rank.namespace.index} if rank.namespace.index else {})}
+
+
+def _number(rank: Rank) -> int | str:
+    return rank.label if rank.namespace.index else rank.number
 
 
 def _describe(event: Event) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from lwkpm.agent.prepare import make_plan
+from lwkpm.agent.prepare import make_plans
 from lwkpm.agent.report import Report, say
 from lwkpm.agent.session import Session, base_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lwkpm.agent.conenter import ConenterLink
     from lwkpm.job.plan import Plan
@@ -24,45 +24,47 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
     """Run the job; its exit status."""
     report = Report(job)
     try:
-        plan = make_plan(job, environ, base_directory(environ), may_unpack=not job.dry_run)
+        plans = make_plans(job, environ, base_directory(environ), may_unpack=not job.dry_run)
         report.phase("planned")
-        for note in plan.notes:
+        for note in plans[0].notes:
             report.note(note)
-        if job.report_bindings:
-            _print_bindings(plan)
-        if job.dry_run:
-            _print_plan(plan, as_json=job.json is not None)
-            return 0
-        return _carry_out(plan, report)
+        for plan in plans:
+            if job.report_bindings:
+                _print_bindings(plan)
+            if job.dry_run:
+                _print_plan(plan, as_json=job.json is not None)
+        return 0 if job.dry_run else _carry_out(plans, report)
     finally:
         report.close()
 
 
-def _carry_out(plan: Plan, report: Report) -> int:
+def _carry_out(plans: Sequence[Plan], report: Report) -> int:
     from lwkpm.agent.conenter import start_containers
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.shm import remove_segments
 
+    plan = plans[0]
     session = Session(os.path.dirname(os.path.dirname(plan.jobdir)), os.path.basename(plan.jobdir))
     loop = Loop()
     links: list[ConenterLink] = []
     singletons: list[int] = []
     try:
-        links += start_containers(loop, plan)
+        links += start_containers(loop, plans[-1].containers)
         report.phase("conenter started")
         pmix = PmixStart(plan.jobdir, plan.hostname) if plan.job.pmi in PMIX_MODES else None
         from lwkpm.agent.run import Agent  # while the container is made and libpmix starts
 
-        agent = Agent(plan, report, loop, links, pmix)
+        agent = Agent(plans, report, loop, links, pmix)
         status = agent.run()
-        singletons = agent.unreached_pids()
+        singletons, plans = agent.unreached_pids(), agent.plans()
         return status
     finally:
         for link in links:
             link.close()
         loop.close()
-        remove_segments(plan.kvsname, plan.jobid, plan.hostname, singletons)
+        for world in plans:
+            remove_segments(world.kvsname, world.nspace, world.hostname, singletons)
         if plan.job.keep:
             session.keep()
             say(f"job directory kept: {session.path}")

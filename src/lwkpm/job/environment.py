@@ -163,7 +163,15 @@ def _apply(rule: EnvRule, environ: Mapping[str, str], env: dict[str, str]) -> No
 
 
 def common_entries(
-    *, size: int, local_size: int, universe_size: int, jobid: str, jobdir: str, image: str, pmi: str = "auto"
+    *,
+    size: int,
+    local_size: int,
+    universe_size: int,
+    jobid: str,
+    jobdir: str,
+    image: str,
+    pmi: str = "auto",
+    spawned: bool = False,
 ) -> list[str]:
     """``NAME=value`` for all ranks of a part on one node, after `app_environment`'s (the later entry wins).
 
@@ -185,6 +193,8 @@ def common_entries(
     entries.append("MPIR_CVAR_PMI_VERSION=" + _MPICH_VERSIONS[pmi])
     if pmi != "pmix":
         entries.append(f"PMI_SIZE={size}")
+    if spawned:
+        entries.append("PMI_SPAWNED=1")  # PMI-1 has no other sign
     if pmi in ("auto", "pmix"):
         # Open MPI 4.1 believes in a PMIx server that is not mpirun's only in a "native launch"; jsm makes it so.
         entries += ["OMPI_MCA_schizo=jsm", f"PMIX_SERVER_TMPDIR={jobdir}"]

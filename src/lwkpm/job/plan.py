@@ -6,7 +6,7 @@ from lwkpm.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lwkpm.job.spec import Job
+    from lwkpm.job.spec import Bind, Job
 
 
 class Proc(Value):
@@ -25,7 +25,7 @@ class ContainerPlan(Value):
     image: str  # as given by the user
     kind: str  # host, rootfs, squashfs, sif
     ops: tuple[tuple[str, ...], ...]
-    mpi: str = ""  # what inspection found, for messages
+    binds: tuple[Bind, ...] = ()  # those asked for; with the image's name they tell one container from another
 
 
 class AppPlan(Value):
@@ -35,14 +35,16 @@ class AppPlan(Value):
     container: int  # index into Plan.containers
     env: tuple[str, ...]
     cwd: str
+    pset: str = ""  # PMIx process set of its ranks
 
 
 class Plan(Value):
-    """A whole job on one node."""
+    """One world (PMIx namespace) of a run on one node."""
 
     job: Job
-    jobid: str  # PMIx namespace, PMI jobid
-    kvsname: str
+    jobid: str  # of the run: its directory, LWKPM_JOB
+    nspace: str  # PMIx namespace; the first one of a run is named as the run
+    kvsname: str  # PMI-1 and PMI-2 key-value space
     hostname: str
     jobdir: str  # private session directory, the same path inside the container
     containers: tuple[ContainerPlan, ...]

@@ -34,6 +34,7 @@ class AppContext(Value):
     clean_env: bool = False
     wdir: str | None = None
     binds: tuple[Bind, ...] = ()
+    pset: str = ""  # PMIx process set that its ranks belong to
 
 
 class Job(Value):
@@ -46,6 +47,7 @@ class Job(Value):
     bind_to: str | None = None  # None = core if every rank can have one, else none
     rank_by: str = "slot"
     cpus_per_rank: int = 1
+    separate_worlds: bool = False  # one MPI world for each part
     pmi: str = "auto"  # auto, pmix, pmi2, pmi1, port (PMI-1 over TCP)
     label: bool = False
     outfile: str | None = None
