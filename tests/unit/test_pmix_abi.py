@@ -16,7 +16,15 @@ from lwkpm.pmi.pmix.upcalls import MEMBERS
 from lwkpm.pmi.pmix.values import BLOBS, SCALARS, ffi
 
 SIZES = {"pmix_proc_t": 260, "pmix_value_t": 32, "pmix_info_t": 552, "pmix_pdata_t": 808, "pmix_query_t": 24}
-STRUCTS = (*SIZES, "pmix_app_t", "pmix_byte_object_t", "pmix_data_array_t", "pmix_envar_t", "pmix_server_module_t")
+STRUCTS = (
+    *SIZES,
+    "pmix_app_t",
+    "pmix_proc_info_t",
+    "pmix_byte_object_t",
+    "pmix_data_array_t",
+    "pmix_envar_t",
+    "pmix_server_module_t",
+)
 INCLUDE_DIRS = [*Path("/usr/lib").glob("*-linux-gnu/pmix2/include"), Path("/usr/include"), Path("/usr/include/pmix")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lwkpm.pmi.pmix import constants as c
-from lwkpm.pmi.pmix.values import NULL, ffi, make_infos, make_pdata
+from lwkpm.pmi.pmix.values import NULL, encode, ffi, make_infos, make_pdata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Answers:
     def __init__(self) -> None:
         self._kept: dict[int, Any] = {}
         self._next = 0
+        self._open = True
         self._release = ffi.callback("pmix_release_cbfunc_t", self._drop)
 
     def _drop(self, key: Any) -> None:
@@ -32,15 +33,27 @@ class Answers:
         self._kept[self._next] = memory
         return ffi.cast("void *", self._next)
 
+    def close(self) -> None:
+        """The library has ended: answers that come now, such as that of a spawn, go nowhere."""
+        self._open = False
+
     def done(self, token: Token, status: int) -> None:
         """Answer an operation that returns only a status."""
         reply, cbdata = token
-        if reply:
+        if reply and self._open:
             reply(status, cbdata)
+
+    def spawned(self, token: Token, status: int, nspace: str) -> None:
+        """Answer a spawn; libpmix copies the namespace before it returns."""
+        reply, cbdata = token
+        if self._open:
+            reply(status, ffi.new("char[]", encode(nspace)), cbdata)
 
     def modex(self, token: Token, status: int, data: bytes) -> None:
         """Answer a fence or a direct modex; `data` may hold NUL bytes."""
         reply, cbdata = token
+        if not self._open:
+            return
         if not data:
             reply(status, NULL, 0, cbdata, NULL, NULL)
             return
@@ -50,6 +63,8 @@ class Answers:
     def infos(self, token: Token, status: int, infos: Sequence[Info]) -> None:
         """Answer a query or a group operation."""
         reply, cbdata = token
+        if not self._open:
+            return
         if not infos:
             reply(status, NULL, 0, cbdata, NULL, NULL)
             return
@@ -59,6 +74,8 @@ class Answers:
     def found(self, token: Token, data: Sequence[tuple[Proc, Info]], missing: int = c.ERR_NOT_FOUND) -> None:
         """Answer a lookup; libpmix packs the data before it returns, so nothing has to be kept."""
         reply, cbdata = token
+        if not self._open:
+            return
         if not data:
             reply(missing, NULL, 0, cbdata)
             return

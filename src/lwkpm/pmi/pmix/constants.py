@@ -7,17 +7,22 @@ SUCCESS = 0
 ERROR = -1
 ERR_TIMEOUT = -24
 ERR_BAD_PARAM = -27
+ERR_INVALID_NAMESPACE = -44
 ERR_NOT_FOUND = -46
 ERR_NOT_SUPPORTED = -47
 ERR_DUPLICATE_KEY = -53
+ERR_LOST_CONNECTION = -61
 QUERY_PARTIAL_SUCCESS = -104
 OPERATION_SUCCEEDED = -157
 ERR_JOB_ABORTED = -182
 ERR_PROC_TERM_WO_SYNC = -200
 
+# Events, further codes and attributes that only rare requests need are in `attributes.py`, off the run path.
+
 # Ranks and ranges.
 RANK_UNDEF = 0xFFFFFFFF
 RANK_WILDCARD = 0xFFFFFFFE
+RANGE_LOCAL = 2
 RANGE_NAMESPACE = 3
 PERSIST_FIRST_READ = 1
 
@@ -80,6 +85,9 @@ PROC_MAP = "pmix.pmap"
 LOCAL_PEERS = "pmix.lpeers"
 LOCALLDR = "pmix.lldr"
 ANL_MAP = "pmix.anlmap"
+PARENT_ID = "pmix.parent"
+SPAWNED = "pmix.spawned"
+PSET_NAME = "pmix.pset.nm"
 
 # Attributes: application and process.
 APP_INFO_ARRAY = "pmix.app.arr"
@@ -106,6 +114,7 @@ QUERY_NAMESPACES = "pmix.qry.ns"
 QUERY_SUPPORTED_KEYS = "pmix.qry.keys"
 LOG_STDERR = "pmix.log.stderr"
 LOG_STDOUT = "pmix.log.stdout"
+LOCAL_COLLECTIVE_STATUS = "pmix.loc.col.st"
 EVENT_AFFECTED_PROC = "pmix.evproc"
 GROUP_DESTRUCT = 1
 GROUP_MEMBERSHIP = "pmix.grp.mbrs"

@@ -30,6 +30,10 @@ typedef struct { pmix_data_type_t type; size_t size; void *array; } pmix_data_ar
 typedef struct { long tv_sec; long tv_usec; } lwkpm_timeval_t;
 
 typedef struct {
+    pmix_proc_t proc; char *hostname; char *executable_name; int32_t pid; int exit_code; uint8_t state;
+} pmix_proc_info_t;
+
+typedef struct {
     pmix_data_type_t type;
     union {
         _Bool flag;
@@ -79,6 +83,7 @@ typedef void (*pmix_lookup_cbfunc_t)(pmix_status_t status, pmix_pdata_t data[], 
 typedef void (*pmix_info_cbfunc_t)(pmix_status_t status, pmix_info_t *info, size_t ninfo, void *cbdata,
                                    pmix_release_cbfunc_t release_fn, void *release_cbdata);
 typedef void (*pmix_spawn_cbfunc_t)(pmix_status_t status, char *nspace, void *cbdata);
+typedef void (*pmix_tool_connection_cbfunc_t)(pmix_status_t status, pmix_proc_t *proc, void *cbdata);
 """
 
 # One typedef per member of the server module that we fill. `log` returns void up to PMIx 5 and a status from 6 on:
@@ -120,6 +125,20 @@ typedef pmix_status_t (*lwkpm_log_fn)(const pmix_proc_t *client, const pmix_info
 typedef pmix_status_t (*lwkpm_group_fn)(int op, char *group, const pmix_proc_t *procs, size_t nprocs,
                                         const pmix_info_t *directives, size_t ndirs, pmix_info_cbfunc_t cbfunc,
                                         void *cbdata);
+typedef void (*lwkpm_tool_fn)(pmix_info_t *info, size_t ninfo, pmix_tool_connection_cbfunc_t cbfunc, void *cbdata);
+typedef pmix_status_t (*lwkpm_allocate_fn)(const pmix_proc_t *proc, uint8_t directive, const pmix_info_t *info,
+                                           size_t ninfo, pmix_info_cbfunc_t cbfunc, void *cbdata);
+typedef pmix_status_t (*lwkpm_job_control_fn)(const pmix_proc_t *proc, const pmix_proc_t *targets, size_t ntargets,
+                                              const pmix_info_t *directives, size_t ndirs,
+                                              pmix_info_cbfunc_t cbfunc, void *cbdata);
+typedef pmix_status_t (*lwkpm_monitor_fn)(const pmix_proc_t *proc, const pmix_info_t *monitor, pmix_status_t error,
+                                          const pmix_info_t *directives, size_t ndirs, pmix_info_cbfunc_t cbfunc,
+                                          void *cbdata);
+typedef pmix_status_t (*lwkpm_iof_fn)(const pmix_proc_t *procs, size_t nprocs, const pmix_info_t *directives,
+                                      size_t ndirs, uint16_t channels, pmix_op_cbfunc_t cbfunc, void *cbdata);
+typedef pmix_status_t (*lwkpm_stdin_fn)(const pmix_proc_t *proc, const pmix_proc_t *targets, size_t ntargets,
+                                        const pmix_info_t *directives, size_t ndirs, const pmix_byte_object_t *data,
+                                        pmix_op_cbfunc_t cbfunc, void *cbdata);
 """
 
 # Same order in PMIx 4 to 7 as far as client_connected2; `later` leaves room for the members that follow, all NULL.
@@ -171,6 +190,10 @@ void PMIx_server_deregister_client(const pmix_proc_t *proc, pmix_op_cbfunc_t cbf
 pmix_status_t PMIx_server_setup_fork(const pmix_proc_t *proc, char ***env);
 pmix_status_t PMIx_Notify_event(pmix_status_t status, const pmix_proc_t *source, pmix_data_range_t range,
                                 const pmix_info_t *info, size_t ninfo, pmix_op_cbfunc_t cbfunc, void *cbdata);
+pmix_status_t PMIx_server_IOF_deliver(const pmix_proc_t *source, uint16_t channel, const pmix_byte_object_t *data,
+                                      const pmix_info_t *info, size_t ninfo, pmix_op_cbfunc_t cbfunc, void *cbdata);
+pmix_status_t PMIx_server_define_process_set(const pmix_proc_t *members, size_t nmembers, const char *name);
+pmix_status_t PMIx_server_delete_process_set(char *name);
 void free(void *pointer);
 """
 

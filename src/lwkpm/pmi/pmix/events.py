@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from lwkpm.value import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lwkpm.pmi.pmix.values import Info
+
 
 class PmixEvent(Value):
     """Base class: the rank it comes from."""
@@ -35,8 +41,23 @@ class PmixLog(PmixEvent):
     message: str
 
 
-class PmixSpawnRequested(PmixEvent):
-    """A rank called PMIx_Spawn (MPI_Comm_spawn); it was answered "not supported"."""
+class PmixCommand(Value):
+    """One command of a spawn: `arguments` without the program, `env` as NAME=value, `info` as (key, type, data)."""
 
-    command: str
+    program: str
+    arguments: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
     processes: int
+    info: tuple[Info, ...]
+
+
+class PmixSpawnRequested(PmixEvent):
+    """A rank called PMIx_Spawn (MPI_Comm_spawn) and waits until `answer` is called: (PMIx status, new namespace or "").
+
+    The new namespace must be registered before. `info` are the directives for the whole job.
+    """
+
+    commands: tuple[PmixCommand, ...]
+    info: tuple[Info, ...]
+    answer: Callable[[int, str], None]

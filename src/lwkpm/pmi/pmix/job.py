@@ -6,11 +6,35 @@ from lwkpm.pmi.pmix import constants as c
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from lwkpm.pmi.pmix.values import Info
+    from lwkpm.pmi.pmix.values import Info, Proc
 
     Node = tuple[str, Sequence[int]]  # host name, ranks in local-rank order
+
+
+class Job:
+    """What the server keeps of a registered job; `parent` is the process that spawned it, `psets` are ranks by name."""
+
+    __slots__ = ("appnums", "parent", "psets", "size")
+
+    def __init__(self, appnums: Sequence[int], parent: Proc | None, psets: Mapping[str, Sequence[int]]) -> None:
+        self.size = len(appnums)
+        self.appnums = appnums
+        self.parent = parent
+        self.psets = psets
+
+
+def spawned_infos(parent: Proc | None) -> list[Info]:
+    """What tells a spawned job whose child it is. Clients ask for it by job and by process."""
+    return [] if parent is None else [(c.SPAWNED, c.BOOL, True), (c.PARENT_ID, c.PROC, parent)]
+
+
+def pset_infos(rank: int, psets: Mapping[str, Sequence[int]]) -> list[Info]:
+    """The process set of a rank, "" for none: Open MPI asks every rank for one, and takes no answer as an error."""
+    return (
+        [(c.PSET_NAME, c.STRING, next((name for name, ranks in psets.items() if rank in ranks), ""))] if psets else []
+    )
 
 
 def job_infos(nspace: str, appnums: Sequence[int], nodes: Sequence[Node], here: int, universe_size: int) -> list[Info]:
@@ -62,12 +86,12 @@ def app_infos(appnums: Sequence[int]) -> list[Info]:
     ]
 
 
-def proc_infos(appnums: Sequence[int], nodes: Sequence[Node]) -> list[Info]:
+def proc_infos(job: Job, nodes: Sequence[Node]) -> list[Info]:
     """One array per process. Once one is given libpmix derives nothing from the maps, so each must be complete."""
     found: dict[int, Info] = {}
     app_rank: dict[int, int] = {}
     place = {rank: (node, local) for node, (_, ranks) in enumerate(nodes) for local, rank in enumerate(ranks)}
-    for rank, app in enumerate(appnums):
+    for rank, app in enumerate(job.appnums):
         node, local = place[rank]
         app_rank[app] = app_rank.get(app, -1) + 1
         data = [
@@ -79,6 +103,8 @@ def proc_infos(appnums: Sequence[int], nodes: Sequence[Node]) -> list[Info]:
             (c.GLOBAL_RANK, c.PROC_RANK, rank),
             (c.APP_RANK, c.PROC_RANK, app_rank[app]),
             (c.HOSTNAME, c.STRING, nodes[node][0]),
+            *spawned_infos(job.parent),
+            *pset_infos(rank, job.psets),
         ]
         found[rank] = (c.PROC_DATA, c.DATA_ARRAY, (c.INFO, data))
-    return [found[rank] for rank in range(len(appnums))]
+    return [found[rank] for rank in range(job.size)]

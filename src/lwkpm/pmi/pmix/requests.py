@@ -6,7 +6,7 @@ import time
 
 from lwkpm.pmi.pmix import constants as c
 from lwkpm.pmi.pmix.answers import Answers
-from lwkpm.pmi.pmix.events import PmixAborted, PmixConnected, PmixFinalized, PmixLog, PmixSpawnRequested
+from lwkpm.pmi.pmix.events import PmixAborted, PmixConnected, PmixFinalized, PmixLog
 from lwkpm.pmi.pmix.names import Lookup, Names
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lwkpm.pmi.pmix.events import PmixEvent
+    from lwkpm.pmi.pmix.job import Job
     from lwkpm.pmi.pmix.values import Info, Proc
 
     Events = list[PmixEvent]
@@ -56,10 +57,12 @@ class Modex:
 class Requests:
     """Handlers by record name; each returns the events it makes."""
 
-    def __init__(self, jobs: Mapping[str, int]) -> None:
+    def __init__(self, jobs: Mapping[str, Job]) -> None:
         self._answers = Answers()
         self._names = Names()
-        self._jobs = jobs  # ranks by namespace; the server's own, so always current
+        self._jobs = jobs  # by namespace; the server's own, so always current
+        self.connected: set[Proc] = set()  # let in and not yet finalized or ended
+        self.dead: set[Proc] = set()  # ended without PMIx_Finalize
         self._contexts = 0
         self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
         # One node is complete in itself: its own blob is the whole answer, and no rank lives elsewhere.
@@ -71,9 +74,11 @@ class Requests:
         return self._handlers[record[0]](*record[1:])
 
     def _connected(self, proc: Proc) -> Events:
+        self.connected.add(proc)
         return [PmixConnected(nspace=proc[0], rank=proc[1])]
 
     def _finalized(self, proc: Proc) -> Events:
+        self.connected.discard(proc)
         return [PmixFinalized(nspace=proc[0], rank=proc[1])]
 
     def _aborted(self, proc: Proc, status: int, message: str, targets: list[Proc]) -> Events:
@@ -110,12 +115,30 @@ class Requests:
         self._answers.done((reply, cbdata), self._names.unpublish(proc, keys))
         return []
 
-    def _spawn(self, proc: Proc, commands: list[str], processes: int) -> Events:
-        return [PmixSpawnRequested(nspace=proc[0], rank=proc[1], command=", ".join(commands), processes=processes)]
+    def _spawn(self, proc: Proc, infos: list[Info], commands: list[Any], reply: Any, cbdata: Any) -> Events:
+        from lwkpm.pmi.pmix.spawn import spawn
 
-    def _connect(self, reply: Any, cbdata: Any) -> Events:
-        self._answers.done((reply, cbdata), c.SUCCESS)
+        return spawn(self._answers, proc, infos, commands, (reply, cbdata))
+
+    def _connect(self, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+        """Connect and disconnect of ranks that are not all here; those of this node libpmix does by itself.
+
+        It hands each side the other's job data when the answer is success.
+        """
+        broken = [data for key, _, data in directives if key == c.LOCAL_COLLECTIVE_STATUS and data != c.SUCCESS]
+        status = broken[0] if broken else self._trouble_with(procs)
+        self._answers.done((reply, cbdata), status)
         return []
+
+    def _trouble_with(self, procs: list[Proc]) -> int:
+        """PMIX_SUCCESS when every one of them is part of a known job."""
+        for nspace, rank in procs:
+            job = self._jobs.get(nspace)
+            if job is None:
+                return c.ERR_INVALID_NAMESPACE
+            if rank != c.RANK_WILDCARD and (rank >= job.size or (nspace, rank) in self.dead):
+                return c.ERR_LOST_CONNECTION if (nspace, rank) in self.dead else c.ERR_NOT_FOUND
+        return c.SUCCESS
 
     def _query(self, keys: list[str], reply: Any, cbdata: Any) -> Events:
         known: dict[str, Info] = {
@@ -150,9 +173,25 @@ class Requests:
         """Every rank of a job in place of its wildcard."""
         found: list[Proc] = []
         for nspace, rank in procs:
-            ranks = range(self._jobs.get(nspace, 0)) if rank == c.RANK_WILDCARD else [rank]
+            job = self._jobs.get(nspace)
+            ranks = [rank] if rank != c.RANK_WILDCARD else range(job.size if job else 0)
             found += [(nspace, member) for member in ranks]
         return found
+
+    def ended(self, proc: Proc) -> None:
+        """A process is gone, with or without PMIx_Finalize."""
+        if proc in self.connected:
+            self.connected.discard(proc)
+            self.dead.add(proc)
+
+    def forget(self, nspace: str) -> None:
+        """A job is over: nothing of its ranks is kept."""
+        self.connected = {proc for proc in self.connected if proc[0] != nspace}
+        self.dead = {proc for proc in self.dead if proc[0] != nspace}
+
+    def close(self) -> None:
+        """The library is about to end."""
+        self._answers.close()
 
     def expire(self) -> None:
         """Answer lookups whose time is over."""

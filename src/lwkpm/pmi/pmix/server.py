@@ -7,27 +7,28 @@ import os
 from lwkpm.errors import PmiError
 from lwkpm.lean import deque
 from lwkpm.pmi.pmix import constants as c
-from lwkpm.pmi.pmix.job import job_infos, proc_infos
+from lwkpm.pmi.pmix.job import Job, job_infos, proc_infos, spawned_infos
 from lwkpm.pmi.pmix.library import find_library
 from lwkpm.pmi.pmix.requests import Requests
 from lwkpm.pmi.pmix.upcalls import Upcalls
-from lwkpm.pmi.pmix.values import NULL, encode, ffi, make_infos, make_proc, read_strings, text
+from lwkpm.pmi.pmix.values import NULL, encode, ffi, fill_proc, make_infos, make_proc, read_strings, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from lwkpm.pmi.pmix.events import PmixEvent
     from lwkpm.pmi.pmix.job import Node
     from lwkpm.pmi.pmix.requests import Fence, Modex
-    from lwkpm.pmi.pmix.values import Info
+    from lwkpm.pmi.pmix.values import Info, Proc
 
 # The components that every client from PMIx 3 on has. With gds shmem2 on offer a PMIx 3 client prints a page about a
 # missing component (open-mpi/ompi#12146); munge needs its daemon inside the container.
 # hwloc need not look at the machine for it (half of the start's time): ranks are told no topology and look themselves.
 SERVER_SETTINGS = {"PMIX_MCA_gds": "hash", "PMIX_MCA_psec": "native", "HWLOC_COMPONENTS": "no_os,stop"}
 FINE = (c.SUCCESS, c.OPERATION_SUCCEEDED)
+NO_PSETS: Mapping[str, Sequence[int]] = {}
 
 
 def open_wake_pair() -> tuple[int, int]:
@@ -49,8 +50,8 @@ class PmixServer:
     """Serves PMIx to the ranks of this node. One per process: libpmix 4.2 and 5.0 abort when initialised again.
 
     `start` it before many descriptors are open: the listener of 4.2 uses select(), which ends at 1024.
-    Every method belongs to the loop's thread, but for `start`. Calls into libpmix release the GIL and may block until its progress
-    thread has run; upcalls of that thread take the GIL only to queue a record (see `upcalls`).
+    Every method belongs to the loop's thread, but for `start`. Calls into libpmix release the GIL and may block until
+    its progress thread has run; upcalls of that thread take the GIL only to queue a record (see `upcalls`).
     """
 
     _used = False
@@ -64,7 +65,7 @@ class PmixServer:
         self.version = ".".join(map(str, library.version))
         self._running = False
         self._environments: dict[str, list[str]] = {}
-        self._jobs: dict[str, int] = {}
+        self._jobs: dict[str, Job] = {}
         self._queue: deque[tuple[Any, ...]] = deque()
         self._read_fd, self._write_fd = open_wake_pair()
         # 5.0.11 reports an "error" for every 4.x client that connects, on stderr: that is not for the user's screen.
@@ -161,8 +162,12 @@ class PmixServer:
         gid: int,
         extra: Sequence[Info] = (),
         nodes: Sequence[Node] | None = None,
+        parent: Proc | None = None,
+        psets: Mapping[str, Sequence[int]] = NO_PSETS,
     ) -> None:
         """Make a job known: `appnums` and `local_ranks` by rank, `uid` and `gid` of the job's owner.
+
+        `parent` is the process that spawned it; `psets` are named sets of its ranks.
 
         `nodes` are (host name, its ranks in local-rank order) when there are more than this one; `hostname` says which
         is ours. `extra` job attributes are passed on as they are.
@@ -170,13 +175,24 @@ class PmixServer:
         if nodes is None:
             nodes = [(hostname, sorted(range(len(appnums)), key=lambda rank: local_ranks[rank]))]
         here = [host for host, _ in nodes].index(hostname)
+        job = Job(appnums, parent, psets)
         infos = job_infos(nspace, appnums, nodes, here, universe_size)
-        infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *extra]
-        array, count, _keep = make_infos([*infos, *proc_infos(appnums, nodes)])
+        infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *spawned_infos(parent), *extra]
+        array, count, _keep = make_infos([*infos, *proc_infos(job, nodes)])
         # No callback: the call waits for the progress thread, so the arrays may go when it returns.
         status = self._lib.PMIx_server_register_nspace(encode(nspace), len(nodes[here][1]), array, count, NULL, NULL)
         self._check(status, "PMIx_server_register_nspace")
-        self._jobs[nspace] = len(appnums)
+        self._jobs[nspace] = job
+        for name, ranks in psets.items():
+            self.define_pset(name, [(nspace, rank) for rank in ranks])
+
+    def define_pset(self, name: str, members: Sequence[Proc]) -> None:
+        """Make a process set known to libpmix and to the ranks that registered for PMIX_PROCESS_SET_DEFINE."""
+        array = ffi.new("pmix_proc_t[]", len(members))
+        for index, member in enumerate(members):
+            fill_proc(array[index], member)
+        status = self._lib.PMIx_server_define_process_set(array, len(members), encode(name))
+        self._check(status, "PMIx_server_define_process_set")
 
     def register_client(self, nspace: str, rank: int, uid: int, gid: int) -> None:
         """Admit a rank: ids are those its process shows to the kernel here (psec native compares them)."""
@@ -210,13 +226,37 @@ class PmixServer:
 
     def notify(self, status: int, nspace: str, rank: int = c.RANK_WILDCARD) -> None:
         """Tell the job's local ranks of an event (a PMIx status such as PMIX_ERR_JOB_ABORTED) about a rank."""
-        source = make_proc(nspace, rank)
-        array, count, _keep = make_infos([(c.EVENT_AFFECTED_PROC, c.PROC, (nspace, rank))])
+        self._notify(status, (nspace, rank), c.RANGE_NAMESPACE, [(c.EVENT_AFFECTED_PROC, c.PROC, (nspace, rank))])
+
+    def _notify(self, status: int, source: Proc, reach: int, infos: Sequence[Info]) -> None:
+        array, count, _keep = make_infos(infos)
         # With no callback libpmix copies what it needs before it returns.
         self._check(
-            self._lib.PMIx_Notify_event(status, source, c.RANGE_NAMESPACE, array, count, NULL, NULL),
+            self._lib.PMIx_Notify_event(status, make_proc(*source), reach, array, count, NULL, NULL),
             "PMIx_Notify_event",
         )
+
+    def proc_ended(self, nspace: str, rank: int, exit_code: int, signal: int = 0, aborted: bool = False) -> None:
+        """A process of a registered job ended; ranks and tools that are still connected are told.
+
+        In an ordinary run every rank has finalized when the first one ends, and this costs nothing.
+        `exit_code` 0..255, `signal` 0 = none, `aborted` = it called PMIx_Abort.
+        """
+        proc = (nspace, rank)
+        unfinished = proc in self._requests.connected
+        self._requests.ended(proc)
+        if self._requests.connected:
+            from lwkpm.pmi.pmix.endings import proc_events
+
+            for status, infos in proc_events(proc, exit_code, signal, aborted, unfinished):
+                self._notify(status, proc, c.RANGE_LOCAL, infos)
+
+    def job_ended(self, nspace: str, code: int) -> None:
+        """All processes of a job have ended, `code` is the job's exit status; who is still connected is told."""
+        if any(other != nspace for other, _ in self._requests.connected):
+            from lwkpm.pmi.pmix.endings import job_event
+
+            self._notify(*job_event(nspace, code))
 
     def deregister_client(self, nspace: str, rank: int) -> None:
         """Forget a rank, for instance one that ended."""
@@ -227,11 +267,13 @@ class PmixServer:
         self._lib.PMIx_server_deregister_nspace(encode(nspace), NULL, NULL)
         self._environments.pop(nspace, None)
         self._jobs.pop(nspace, None)
+        self._requests.forget(nspace)
 
     def stop(self) -> None:
         """End the library and close the descriptor; more than once does no harm."""
         if self._running:
             self._running = False
+            self._requests.close()
             self._lib.PMIx_server_finalize()
         self._close()
 

@@ -102,13 +102,13 @@ class Upcalls:
     def _unpublish(self, proc: Any, keys: Any, _info: Any, _ninfo: int, reply: Any, token: Any) -> int:
         return self._put("unpublish", read_proc(proc), read_strings(keys), reply, token)
 
-    def _spawn(self, proc: Any, _info: Any, _ninfo: int, apps: Any, napps: int, _reply: Any, _token: Any) -> int:
-        commands = [text(apps[index].cmd) for index in range(napps)]
-        self._put("spawn", read_proc(proc), commands, sum(apps[index].maxprocs for index in range(napps)))
-        return c.ERR_NOT_SUPPORTED
+    def _spawn(self, proc: Any, info: Any, ninfo: int, apps: Any, napps: int, reply: Any, token: Any) -> int:
+        from lwkpm.pmi.pmix.spawn import read_commands
 
-    def _connect(self, _procs: Any, _nprocs: int, _info: Any, _ninfo: int, reply: Any, token: Any) -> int:
-        return self._put("connect", reply, token)
+        return self._put("spawn", read_proc(proc), read_infos(info, ninfo), read_commands(apps, napps), reply, token)
+
+    def _connect(self, procs: Any, nprocs: int, info: Any, ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("connect", read_procs(procs, nprocs), read_infos(info, ninfo), reply, token)
 
     _disconnect = _connect
 

@@ -1,0 +1,219 @@
+"""A small agent around PmixServer for tests: runs a job and what it spawns, tells of every end; a report as JSON.
+
+    python pmix_agent.py LIBRARY RANKS [--no-kill] [--tools] [--pset NAME=RANKS]... PROGRAM ARGUMENTS...
+
+--no-kill  a process that ends badly or calls PMIx_Abort leaves the others alone
+--tools    tools may connect
+--pset     a process set, ranks by comma
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+from lwkpm.pmi.pmix.server import PmixServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lwkpm.pmi.pmix.events import PmixAborted, PmixCommand, PmixSpawnRequested
+
+WORLD = "lwkpm-test"
+HOST = socket.gethostname()
+PATIENCE_S = float(os.environ.get("LWKPM_TEST_PATIENCE_S", "60"))
+JOB_EXE_NOT_FOUND = -190
+
+
+class Job:
+    """One world: its processes by rank."""
+
+    def __init__(self, nspace: str) -> None:
+        self.nspace = nspace
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.alive: set[int] = set()
+        self.code = 0
+
+
+class Agent:
+    """Starts processes, hands them to the server, and does what its events ask for."""
+
+    def __init__(self, library: str, folder: str, options: dict[str, Any]) -> None:
+        self.folder = folder
+        self.kill = not options["no_kill"]
+        self.server = PmixServer(library, folder, HOST)
+        self.server.start()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.server, selectors.EVENT_READ)
+        self.jobs: dict[str, Job] = {}
+        self.events: list[dict[str, Any]] = []
+        self.aborted: set[tuple[str, int]] = set()
+
+    def start_job(
+        self,
+        nspace: str,
+        commands: list[tuple[list[str], dict[str, str], int]],
+        parent: tuple[str, int] | None = None,
+        psets: dict[str, list[int]] | None = None,
+    ) -> None:
+        """Register and start: (argv, added environment, processes) of each application."""
+        appnums = [app for app, (_, _, count) in enumerate(commands) for _ in range(count)]
+        uid, gid = os.getuid(), os.getgid()
+        size = len(appnums)
+        self.server.register_job(
+            nspace,
+            appnums=appnums,
+            local_ranks=range(size),
+            universe_size=16,
+            hostname=HOST,
+            uid=uid,
+            gid=gid,
+            parent=parent,
+            psets=psets or {},
+        )
+        job = self.jobs[nspace] = Job(nspace)
+        for rank, app in enumerate(appnums):
+            self.server.register_client(nspace, rank, uid, gid)
+            argv, env, _ = commands[app]
+            self.start_rank(job, rank, argv, env)
+
+    def start_rank(self, job: Job, rank: int, argv: list[str], env: dict[str, str]) -> None:
+        added = dict(entry.split("=", 1) for entry in self.server.environment(job.nspace, rank))
+        with open(f"{self.folder}/out.{job.nspace}.{rank}", "wb") as out:
+            process = subprocess.Popen(argv, env={**os.environ, **env, **added}, stdout=out, stderr=subprocess.STDOUT)
+        job.processes[rank] = process
+        job.alive.add(rank)
+        self.selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, (job, rank))
+
+    def run(self) -> None:
+        """Until every process ended."""
+        end = time.monotonic() + PATIENCE_S
+        while any(job.alive for job in self.jobs.values()) and time.monotonic() < end:
+            wake = min(end, self.server.next_deadline() or end)
+            for key, _ in self.selector.select(max(0.0, wake - time.monotonic())):
+                if key.data is not None:
+                    self.selector.unregister(key.fd)
+                    os.close(key.fd)
+                    self.end_rank(*key.data)
+            self.dispatch()
+        self.kill_all()
+        self.dispatch()
+
+    def end_rank(self, job: Job, rank: int) -> None:
+        self.dispatch()  # what it said before it ended
+        code = job.processes[rank].wait()
+        job.alive.discard(rank)
+        job.code = job.code or code
+        self.server.proc_ended(
+            job.nspace, rank, max(code, 0), max(-code, 0), aborted=(job.nspace, rank) in self.aborted
+        )
+        if code and self.kill:
+            self.kill_all()
+        if not job.alive:
+            self.server.job_ended(job.nspace, job.code & 0xFF)
+            if job.nspace != WORLD:
+                self.server.deregister_job(job.nspace)
+
+    def kill_all(self) -> None:
+        for job in self.jobs.values():
+            for rank in job.alive:
+                job.processes[rank].kill()
+                job.processes[rank].wait()
+
+    def dispatch(self) -> None:
+        for event in self.server.dispatch():
+            name = type(event).__name__
+            shown = {key: value for key, value in event.as_dict().items() if key != "answer"}
+            self.events.append({"event": name, **json.loads(json.dumps(shown, default=repr))})
+            if name in HANDLERS:
+                HANDLERS[name](self, event)
+
+    def aborted_by(self, event: PmixAborted) -> None:
+        self.aborted.add((event.nspace, event.rank))
+        if self.kill:
+            time.sleep(0.2)
+            self.kill_all()
+
+    def spawn(self, event: PmixSpawnRequested) -> None:
+        if any(shutil.which(command.program) is None for command in event.commands):
+            event.answer(JOB_EXE_NOT_FOUND, "")
+            return
+        nspace = f"{WORLD}-{len(self.jobs)}"
+        self.start_job(nspace, [plan(command) for command in event.commands], (event.nspace, event.rank))
+        event.answer(0, nspace)
+
+
+HANDLERS: dict[str, Callable[[Agent, Any], None]] = {
+    "PmixAborted": Agent.aborted_by,
+    "PmixSpawnRequested": Agent.spawn,
+}
+
+
+def plan(command: PmixCommand) -> tuple[list[str], dict[str, str], int]:
+    env = dict(entry.split("=", 1) for entry in command.env)
+    return [command.program, *command.arguments], env, command.processes
+
+
+def read_options(argv: list[str]) -> dict[str, Any]:
+    """Take the options off the front of `argv`."""
+    options: dict[str, Any] = {"no_kill": False, "tools": False, "psets": {}}
+    while argv[0].startswith("--"):
+        name = argv.pop(0)[2:].replace("-", "_")
+        if name == "pset":
+            title, ranks = argv.pop(0).split("=")
+            options["psets"][title] = [int(rank) for rank in ranks.split(",")]
+        else:
+            options[name] = True
+    return options
+
+
+def read_output(folder: str) -> dict[str, str]:
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("out."):
+            with open(f"{folder}/{name}", encoding="utf-8", errors="replace") as text:
+                found[name[4:]] = text.read()
+    return found
+
+
+def main() -> None:
+    """Run the job, print the report."""
+    library, count, argv = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    options = read_options(argv)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    folder = tempfile.mkdtemp(prefix="lwkpm-pmix-")
+    agent = Agent(library, folder, options)
+    agent.start_job(WORLD, [(argv, {}, count)], psets=options["psets"])
+    agent.run()
+    ended = time.monotonic()
+    messages = agent.server.messages()
+    agent.server.deregister_job(WORLD)
+    agent.server.stop()
+    report = {
+        "version": agent.server.version,
+        "events": agent.events,
+        "codes": {
+            f"{job.nspace}.{rank}": process.returncode
+            for job in agent.jobs.values()
+            for rank, process in job.processes.items()
+        },
+        "output": read_output(folder),
+        "messages": messages,
+        "stop_s": round(time.monotonic() - ended, 3),
+        "leftovers": [name for name in os.listdir(folder) if not name.startswith("out.")],
+    }
+    shutil.rmtree(folder)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
