@@ -46,12 +46,25 @@ char *pmi1_rest(char *line, const char *key) {
     return value;
 }
 
+static bool is_answer(const char *line, const char *answer) {
+    size_t n = strlen(answer);
+    return strncmp(line + 4, answer, n) == 0 && (line[4 + n] == ' ' || !line[4 + n]);
+}
+
+/* `cmd=<verb>_result rc=-1`, with the verb of any request: this server does not know it. */
+static bool is_refusal(const char *line) {
+    static const char end[] = "_result";
+    size_t n = strcspn(line, " ");
+    int rc;
+    return n >= sizeof end && strncmp(line + n - (sizeof end - 1), end, sizeof end - 1) == 0 &&
+           pmi1_number(line, "rc", &rc) && rc != 0;
+}
+
 /* rc= stands before value= in every answer that has one; servers leave it out where nothing can fail. */
 static int check_answer(const char *line, const char *answer) {
     int rc = 0;
-    size_t n = strlen(answer);
-    if (strncmp(line + 4, answer, n) != 0 || (line[4 + n] != ' ' && line[4 + n])) {
-        wire_close(&pmi1.wire); /* the answer to something else: we are out of step for good */
+    if (!is_answer(line, answer)) {
+        if (!is_refusal(line)) wire_close(&pmi1.wire); /* the answer to something else: out of step for good */
         return PMI_FAIL;
     }
     if (find_word(line, "rc") && !pmi1_number(line, "rc", &rc)) return PMI_FAIL;

@@ -118,6 +118,18 @@ def test_requests(rules: list[tuple[str, ...]], expected: dict[str, str]) -> Non
     assert inside({**environ, "PMIX_MCA_gds": "hash"}, *rules) == expected
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (("pass", "I_MPI_*"), {}),
+        (("pass", "I_MPI_PMI_LIBRARY"), {"I_MPI_PMI_LIBRARY": "libpmi.so"}),
+        (("set", "I_MPI_PMI", "pmi2"), {"I_MPI_PMI": "pmi2"}),
+    ],
+)
+def test_pmi_library_of_intel_mpi_is_named_in_full(rule: tuple[str, ...], expected: dict[str, str]) -> None:
+    assert inside({"I_MPI_PMI_LIBRARY": "libpmi.so", "I_MPI_PMI": "pmi1"}, rule) == expected
+
+
 @pytest.mark.parametrize("host", [False, True])
 def test_clean_environment_keeps_requests(host: bool) -> None:
     asked = app(("pass", "A"), ("set", "B", "2"), clean=True)
@@ -133,7 +145,7 @@ def test_clean_environment_keeps_requests(host: bool) -> None:
     [
         ("PMI_FD", "it tells ranks which server to talk to"),
         ("PMIX_NAMESPACE", "it tells ranks which server to talk to"),
-        ("I_MPI_PMI_LIBRARY", "it makes Intel MPI load that PMI library"),
+        ("PRTE_LAUNCHED", "it tells ranks which server to talk to"),
         ("OMPI_COMM_WORLD_RANK", "it describes a rank of another launcher's job"),
     ],
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from lwkpm.container.host import complete_for, read_host
-from lwkpm.container.native import IMAGE_TREES, plan_operations
+from lwkpm.container.host import complete_for, may_call_pmi, read_host
+from lwkpm.container.native import IMAGE_TREES, plan_operations, visible_trees, with_binds
 from lwkpm.image.detect import open_image
 from lwkpm.job.environment import app_environment, common_entries, unset_requests
 from lwkpm.job.mapping import map_ranks, needs_topology
@@ -129,8 +129,23 @@ class Planner:
         cwd = _working_directory(app, image, self._host)
         env.update(entry.partition("=")[::2] for entry in common)
         env["PWD"] = cwd
+        self._add_shim(container, app, cwd, env)
         entries = tuple(f"{name}={value}" for name, value in env.items())
         return AppPlan(argv=app.argv, container=container, env=entries, cwd=cwd, pset=app.pset)
+
+    def _add_shim(self, container: int, app: AppContext, cwd: str, env: dict[str, str]) -> None:
+        """Give a program that calls a PMI library our own, by `env` and by mounts in its container."""
+        plan, mode = self._containers[container], self._environ.get("LWKPM_PMI_SHIM", "")
+        root, mounts = visible_trees(plan.ops)
+        if not mode and not may_call_pmi(root, mounts, app.argv[0], cwd, env):
+            return
+        from lwkpm.image.shim import Tree, find_shims, plan_shim
+
+        shims = find_shims(self._environ)
+        shim = plan_shim(Tree(root=root, mounts=mounts), app.argv[0], cwd, env, shims, mode=mode)
+        if shim is not None:
+            env.update(shim.env)
+            self._containers[container] = plan.replace(ops=with_binds(plan.ops, shim.binds))
 
     def _container(self, app: AppContext) -> tuple[int, Image]:
         key = app.image, app.binds

@@ -44,7 +44,7 @@ The first word that is no option is the image: a directory, a squashfs or SIF fi
     "LWKPM-E009": (
         "a variable that cannot be given to ranks",
         """\
-PMI_*, PMI2_*, PMIX_*, PRTE_*, HYDRA_*, HYDI_*, I_MPI_PMI and the like connect ranks to a launcher. lwkpm sets
+PMI_*, PMI2_*, PMIX_*, PRTE_*, HYDRA_*, HYDI_* and the like connect ranks to a launcher. lwkpm sets
 its own; another launcher's would make every rank a world of its own. PMI_DEBUG and PMIX_MCA_* may be given.""",
     ),
     "LWKPM-E010": (

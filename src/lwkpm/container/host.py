@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import stat
 
 from lwkpm.container.native import Host
 
@@ -14,7 +15,21 @@ if TYPE_CHECKING:
     from lwkpm.errors import LwkpmError
     from lwkpm.image.detect import Image
 
+    Mounts = tuple[tuple[str, str], ...]
+
 CAP_SYS_ADMIN = 21
+
+#: Where a PMI library lies that an MPI library, not the program itself, was linked with.
+LIBRARY_DIRECTORIES = (
+    "/usr/lib64",
+    f"/usr/lib/{os.uname().machine}-linux-gnu",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/usr/lib64/slurmpmi",
+)
+PMI_LIBRARIES = ("libpmi.so.0", "libpmi2.so.0")
+#: Bytes at a program's two ends: link editors put the names of libraries before the code, patchelf at the end.
+HEAD, TAIL = 512 << 10, 128 << 10
 
 
 def _has_sys_admin() -> bool:
@@ -97,3 +112,46 @@ def _root_only(image: Image) -> LwkpmError:
         f"its root file system is {image.fstype}; ordinary users mount or unpack squashfs only",
         "build it again with a squashfs root (apptainer build NEW.sif OLD.sif), or use it as a directory",
     )
+
+
+def may_call_pmi(root: str, mounts: Mounts, argv0: str, cwd: str, env: Mapping[str, str]) -> bool:
+    """Whether it is worth to look closer (`image.shim`) at a program in trees as told by `native.visible_trees`.
+
+    It is when the program names libpmi, or when its image has such a library; looking costs 0.1 ms and no import.
+    """
+    if "I_MPI_PMI_LIBRARY" in env:
+        return True
+    directories = [*env.get("LD_LIBRARY_PATH", "").split(":"), *LIBRARY_DIRECTORIES]
+    libraries = (f"{one}/{name}" for one in directories if one for name in PMI_LIBRARIES)
+    if "/" in argv0:
+        programs = [os.path.join(cwd, argv0)]
+    else:
+        programs = [f"{one}/{argv0}" for one in env.get("PATH", "").split(":")]
+    seen = (_on_host(root, mounts, path) for path in programs)
+    return any(path and os.path.lexists(path) for path in (_on_host(root, mounts, one) for one in libraries)) or (
+        _names_pmi(next((path for path in seen if path and os.path.exists(path)), ""))
+    )
+
+
+def _on_host(root: str, mounts: Mounts, path: str) -> str:
+    """Where `path` of a container most likely is on the host (links out of the image are followed to the host)."""
+    for source, target in reversed(mounts):
+        if path.startswith(target) and path[len(target) : len(target) + 1] in ("", "/"):
+            return source + path[len(target) :]
+    return f"{root.rstrip('/')}{path}" if root else ""
+
+
+def _names_pmi(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        return b"libpmi" in os.pread(fd, HEAD, 0) or (
+            status.st_size > HEAD and b"libpmi" in os.pread(fd, TAIL, max(HEAD, status.st_size - TAIL))
+        )
+    finally:
+        os.close(fd)

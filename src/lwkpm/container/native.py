@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lwkpm.image.detect import Image
     from lwkpm.job.spec import Bind
 
+    Operations = tuple[tuple[str, ...], ...]
+
 SCRATCH = ".c"
 
 #: Host trees that every container sees (containers.md 7). /dev brings /dev/shm: ranks and the MPI's shared memory
@@ -88,9 +90,7 @@ def identity_lines(host: Host) -> list[tuple[str, ...]]:
     ]
 
 
-def plan_operations(
-    image: Image, host: Host, binds: Sequence[Bind] = (), *, pid_namespace: bool = False
-) -> tuple[tuple[str, ...], ...]:
+def plan_operations(image: Image, host: Host, binds: Sequence[Bind] = (), *, pid_namespace: bool = False) -> Operations:
     """The operations for `image`, in order. ``host://`` only gets limits: its ranks run where the launcher runs."""
     limits = ("nofile", str(host.nofile_soft))
     if image.kind == "host":
@@ -106,3 +106,27 @@ def plan_operations(
     ops += [("proc", "/proc")] if pid_namespace else []
     ops += [("bind", *mount) for mount in mounts]
     return (*ops, *identity_lines(host), ("pivot",))
+
+
+def visible_trees(ops: Operations) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """(image's directory on the host, (host path, path inside) of what is mounted over it) of planned operations.
+
+    The first is ``/`` without a container, and empty where the image is a file that is yet to be mounted.
+    """
+    lower = next((op[1] for op in ops if op[0] == "overlay"), "")
+    binds = [(op[1], op[2]) for op in ops if op[0] == "bind"]
+    root = next((source for source, target in binds if target == lower), "")
+    return root if lower else "/", tuple(bind for bind in binds if bind[1] != lower)
+
+
+def with_binds(ops: Operations, binds: Sequence[tuple[str, str]]) -> Operations:
+    """`ops` with further read-only mounts of (host path, path inside), after those that are there."""
+    overlay = next((number for number, op in enumerate(ops) if op[0] == "overlay"), None)
+    mounts = [("bind", source, target, "ro") for source, target in binds]
+    mounts = [mount for mount in mounts if mount not in ops]
+    if overlay is None or not mounts:
+        return ops
+    _, lower, upper, *_ = ops[overlay]
+    made = [("target", lower, upper, target, source) for _, source, target, _ in mounts]
+    last = max(number for number, op in enumerate(ops) if op[0] in ("bind", "root", "proc"))
+    return (*ops[:overlay], *made, *ops[overlay : last + 1], *mounts, *ops[last + 1 :])

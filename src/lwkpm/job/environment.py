@@ -70,6 +70,9 @@ GUEST: tuple[Rule, ...] = (
 
 # Of the closed names, these configure or trace a client and are harmless: -x may pass them.
 OPEN = ("PMI_DEBUG", "PMIX_MCA_*", "PMIX_DEBUG", "PRTE_MCA_*", "HYDRA_TOPO_DEBUG")
+# So may these when -x names them in full: then they are meant for this job and no leftover, and image/shim.py puts our
+# own library where the named one would ask another launcher.
+NAMED = ("I_MPI_PMI", "I_MPI_PMI_LIBRARY")
 
 # What the image sets wins over the caller's, except for these: settings made for this run, and who runs it.
 CALLER_WINS = (
@@ -149,7 +152,7 @@ def _apply(rule: EnvRule, environ: Mapping[str, str], env: dict[str, str]) -> No
             del env[name]
         return
     closed = closed_rule(rule.name)
-    if closed is not None:
+    if closed is not None and rule.name not in NAMED:
         raise UsageError(
             "LWKPM-E009",
             f"-x {rule.name}: this variable cannot be given to the ranks",
@@ -159,7 +162,8 @@ def _apply(rule: EnvRule, environ: Mapping[str, str], env: dict[str, str]) -> No
     if rule.action == "set":
         env[rule.name] = rule.value
         return
-    env.update({n: v for n, v in environ.items() if matches(n, rule.name) and closed_rule(n) is None})
+    names = [n for n in environ if n == rule.name or (matches(n, rule.name) and closed_rule(n) is None)]
+    env.update({n: environ[n] for n in names})
 
 
 def common_entries(
