@@ -258,6 +258,8 @@ class Agent:
         self._report.event("proc_exit", **_naming(rank), pid=rank.pid, status=os.waitstatus_to_exitcode(status))
         if not self._ending:
             self._judge(rank, status)
+        if not self._ending:
+            self._service.ended(rank, status)
         self._stop_if_done()
 
     def _judge(self, rank: Rank, status: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from lwkpm.agent.pmix_end import end_pmix
 from lwkpm.agent.wire_clients import WireClients
 from lwkpm.errors import PmiError
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 WIRE_MODES = ("auto", "pmi1", "pmi2", "port")
 PMIX = "PMIx"
+PMIX_ERR_NOT_SUPPORTED = -47
 
 
 class PmiService:
@@ -43,6 +45,7 @@ class PmiService:
         self._mode = mode
         self._hostname = hostname
         self._handler = handler
+        self._trace = trace
         self._namespaces: dict[str, Namespace] = {}
         self._wire = WireClients(loop, self._handle, trace, by_port=mode == "port") if mode in WIRE_MODES else None
         self.pmix: PmixServer | None = None
@@ -74,9 +77,6 @@ class PmiService:
         if self.pmix is None:
             return
         parent = namespace.parent
-        spawned: dict[str, Any] = {}
-        if parent is not None:
-            spawned["parent"] = (parent.namespace.plan.nspace, parent.number)
         self.pmix.register_job(
             plan.nspace,
             appnums=[proc.app for proc in plan.procs],
@@ -85,8 +85,8 @@ class PmiService:
             hostname=self._hostname,
             uid=os.geteuid(),
             gid=os.getegid(),
-            **spawned,
-            **_psets(namespace),
+            parent=None if parent is None else (parent.namespace.plan.nspace, parent.number),
+            psets=_psets(namespace),
         )
 
     def wire_up(self, rank: Rank) -> tuple[int, list[str]]:
@@ -181,6 +181,21 @@ class PmiService:
         if rank is not None:
             self._handler.on_abort(rank, event.status & 0xFF or 1, event.message)
 
+    def _pmix_spawn_requested(self, event: Any) -> None:
+        from lwkpm.agent.pmix_spawn import spawn_request
+
+        parent = self._pmix_rank(event)
+        if parent is None:
+            event.answer(PMIX_ERR_NOT_SUPPORTED, "")  # a tool: whose job would it be?
+        else:
+            self._handler.on_spawn(spawn_request(parent, event))
+
+    def ended(self, rank: Rank, status: int) -> None:
+        """Tell clients that asked for such events that a rank has ended (wait status)."""
+        if self.pmix is not None:
+            signum = status & 0x7F
+            self.pmix.proc_ended(rank.namespace.plan.nspace, rank.number, status >> 8 & 0xFF, signum, rank.aborting)
+
     def _pmix_log(self, event: Any) -> None:
         rank = self._pmix_rank(event)
         self._handler.say(f"{rank.title if rank is not None else 'a tool'} logs: {event.message}")
@@ -198,19 +213,21 @@ class PmiService:
         if self.pmix is not None:
             pmix, self.pmix = self.pmix, None
             self._loop.remove(pmix.fileno())
-            for nspace in self._namespaces:
-                pmix.deregister_job(nspace)  # removes what clients registered for cleanup
-            pmix.stop()
+            said = pmix.messages().splitlines()
+            said += [] if end_pmix(pmix, self._namespaces) else ["does not end; left behind"]
+            if self._trace is not None:
+                for line in said:
+                    self._trace(f"libpmix: {line}")
 
 
-def _psets(namespace: Namespace) -> dict[str, Any]:
-    """The process sets of the parts that ask for one, as register_job takes them."""
+def _psets(namespace: Namespace) -> dict[str, list[int]]:
+    """The process sets of the parts that ask for one: ranks by name."""
     sets: dict[str, list[int]] = {}
     for proc in namespace.plan.procs:
         name = namespace.plan.apps[proc.app].pset
         if name:
             sets.setdefault(name, []).append(proc.rank)
-    return {"psets": sets} if sets else {}
+    return sets
 
 
 def _as_unicode(text: str) -> str:
@@ -227,5 +244,6 @@ _HANDLERS: dict[str, Callable[[PmiService, Any], None]] = {
     "PmixConnected": PmiService._pmix_connected,
     "PmixFinalized": PmiService._pmix_finalized,
     "PmixAborted": PmiService._pmix_aborted,
+    "PmixSpawnRequested": PmiService._pmix_spawn_requested,
     "PmixLog": PmiService._pmix_log,
 }

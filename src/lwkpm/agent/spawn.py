@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lwkpm.job.topology import Topology
 
 MOST_SPAWNED = 4096  # of one request: a rank's nonsense must not eat the node's process table
+IMAGE_VARIABLE = "LWKPM_IMAGE"  # in the key env: Open MPI passes no keys that it does not know
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 
 
@@ -97,6 +98,10 @@ def _app_context(command: Command, mother: AppContext, parent: AppPlan) -> AppCo
     entries = [*command.env, *(line for line in command.info.get("env", "").split("\n") if line)]
     rules = [EnvRule(action="set", name=name, value=value) for name, _, value in (e.partition("=") for e in entries)]
     image = command.info.get("lwkpm_image", "")
+    for rule in rules:
+        if rule.name == IMAGE_VARIABLE:
+            image = rule.value
+    rules = [rule for rule in rules if rule.name != IMAGE_VARIABLE]
     wdir = command.info.get("wdir") or command.cwd or (None if image else parent.cwd)
     return mother.replace(
         image=image or mother.image,
