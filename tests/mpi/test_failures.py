@@ -108,3 +108,16 @@ def test_library_loaded_later_runs_as_one_job(
     done = lwkpm_run("-n", "3", images["bookworm"].rootfs, "python3", "-c", code, user=as_ordinary_user)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["3", "3", "3"]
+
+
+@pytest.mark.needs("root")
+def test_ranks_of_another_user_are_named_and_do_not_hang_the_job(lwkpm_run: LwkpmRun, images: dict[str, Image]) -> None:
+    mpi = FAMILIES["openmpi"]
+    change = ("setpriv", "--reuid", "65534", "--clear-groups")
+    started = time.monotonic()
+    limits = ("--start-timeout", "5")  # one that the server refused may also wait for ever
+    done = lwkpm_run("-n", "2", *limits, *mpi.env, images[mpi.image].rootfs, *change, mpi.program("hello"))
+    assert done.returncode != 0
+    assert "LWKPM-E055" in done.stderr, done.stderr
+    assert "changes the user" in done.stderr
+    assert time.monotonic() - started < PROMPT_S

@@ -41,9 +41,12 @@ USERNS_CAUSES = {
     errno.EINVAL: ("the kernel was built without user namespaces", "run as root, or on a kernel with CONFIG_USER_NS"),
 }
 
+#: What openpmix 5 writes whenever a client of version 4 connects, and nothing is wrong.
+PMIX_NOISE = "bfrop_pmix41.c"
+
 #: How an MPI of each family is told where its server is, and what usually hides it.
 SINGLETON_FIX = {
-    "PMIx": "{offer}check that nothing on the way (env -i, a wrapper script) unsets PMIX_*",
+    "PMIx": "{offer}check that nothing on the way (env -i, a wrapper script) unsets PMIX_* or changes the user",
     "PMI-2": "{offer}check that nothing unsets PMI_* or closes descriptor 3, and unset I_MPI_PMI_LIBRARY in the image",
     "PMI-1": "{offer}check that nothing unsets PMI_* or closes descriptor 3 (try --pmi port)",
 }
@@ -172,6 +175,7 @@ def singleton_error(
         family, speaks = "an MPI library", ()
     speaks = speaks or ("PMIx", "PMI-2", "PMI-1")
     first = "PMIx" if "PMIx" in speaks else speaks[0]
+    said = _telling_lines(pmix_said)
     offer = "" if pmi == "auto" else f"leave --pmi {pmi} out, so that all protocols are offered, and "
     if pmix_missing and first == "PMIx":
         offer = "install a libpmix for lwkpm (pip install 'lwkpm[pmix]'), and "
@@ -180,13 +184,14 @@ def singleton_error(
         f"{who} loaded an MPI library but never reached a PMI server",
         f"{when}; {family} ({library}) speaks {' or '.join(speaks)}; without a server each rank is a world of its own"
         + (f"; PMIx was not offered: {pmix_missing}" if pmix_missing and first == "PMIx" else "")
-        + (f"; libpmix said:\n{_last_lines(pmix_said)}" if pmix_said.strip() and first == "PMIx" else ""),
+        + (f"; libpmix said:\n{said}" if said and first == "PMIx" else ""),
         SINGLETON_FIX[first].format(offer=offer),
     )
 
 
-def _last_lines(text: str, count: int = 5) -> str:
-    return "\n".join(text.strip().splitlines()[-count:])
+def _telling_lines(text: str, count: int = 5) -> str:
+    lines = [line for line in text.strip().splitlines() if PMIX_NOISE not in line]
+    return "\n".join(lines[-count:])
 
 
 def no_finalize_error(who: str, protocol: str) -> LwkpmError:
