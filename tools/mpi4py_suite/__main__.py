@@ -31,14 +31,21 @@ if TYPE_CHECKING:
 
 RANKS = (1, 2, 4)
 RETRIES = 2
+# Inside of the chroot's mount namespace; /etc/hosts as lwkpm has it: one test looks up its own host's name.
+PREPARE = """set -e
+mount -t tmpfs tmpfs /dev/shm
+cat >/dev/shm/.hosts
+[ -e /etc/hosts ] || touch /etc/hosts
+mount --bind /dev/shm/.hosts /etc/hosts
+"""
 KEPT = ROOT / "tests" / "mpi4py" / "outcomes.json"
 
 
 def targets(folder: Path, stack: ExitStack, wanted: list[str]) -> Iterator[Target]:
-    """The MPIs of the image; the own launchers work in a chroot with a /dev/shm of their own."""
+    """The MPIs of the image; the own launchers work in a chroot with a /dev/shm and an /etc/hosts of their own."""
     root = folder / "rootfs"
     enter = stack.enter_context(chrooted(root))
-    subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], check=True)
+    subprocess.run([*enter, "sh", "-c", PREPARE], input=Path("/etc/hosts").read_bytes(), check=True)
     for mpi in json.loads((folder / "image.json").read_text())["mpis"]:
         if mpi["name"] != DONOR and (not wanted or any(word in mpi["name"] for word in wanted)):
             yield Target(mpi["name"], mpi["family"], mpi["dir"], mpi["env"], str(root), enter)
