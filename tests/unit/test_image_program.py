@@ -60,7 +60,7 @@ def test_script_with_arguments_passes(root: Path) -> None:
 
 def test_not_found_names_the_nearest(root: Path) -> None:
     error = error_of(root, "apps", "/nowhere:/bin")
-    assert (error.code, error.exit_status) == ("LWKPM-E041", 127)
+    assert (error.code, error.exit_status) == ("LWKPM-E040", 127)
     assert "PATH (/nowhere:/bin)" in error.why
     assert error.fix == "did you mean /bin/app?"
     assert "did you mean /usr/bin/app?" in error_of(root, "/usr/bin/aap").fix
@@ -73,31 +73,31 @@ def test_host_files_do_not_count(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "mode", "status", "why"),
+    ("content", "mode", "code", "status", "why"),
     [
-        (make_elf(machine=NATIVE), 0o644, 126, "mode is 0644"),
-        (make_elf(machine=FOREIGN), 0o755, 126, host_machine()),
-        (make_elf(machine=NATIVE, kind=1), 0o755, 126, "type REL"),
-        (b"\x7fELF" + bytes(100), 0o755, 126, "damaged"),
-        (b"echo no first line\n", 0o755, 126, "neither an ELF"),
-        (b"", 0o755, 126, "empty"),
-        (b"#!/bin/perl -w\n", 0o755, 127, "/bin/perl"),
-        (b"#!/bin/sh\r\necho\r\n", 0o755, 127, "carriage return"),
-        (make_elf(machine=NATIVE, interp="/lib64/ld-linux-x86-64.so.2"), 0o755, 127, "glibc"),
-        (make_elf(machine=NATIVE, interp="/lib/ld-musl-x86_64.so.1"), 0o755, 127, "musl"),
-        (b"#!/lib\n", 0o755, 126, "directory"),
+        (make_elf(machine=NATIVE), 0o644, "E042", 126, "mode is 0644"),
+        (make_elf(machine=FOREIGN), 0o755, "E043", 126, host_machine()),
+        (make_elf(machine=NATIVE, kind=1), 0o755, "E044", 126, "type REL"),
+        (b"\x7fELF" + bytes(100), 0o755, "E044", 126, "damaged"),
+        (b"echo no first line\n", 0o755, "E044", 126, "neither an ELF"),
+        (b"", 0o755, "E044", 126, "empty"),
+        (b"#!/bin/perl -w\n", 0o755, "E045", 127, "/bin/perl"),
+        (b"#!/bin/sh\r\necho\r\n", 0o755, "E045", 127, "carriage return"),
+        (make_elf(machine=NATIVE, interp="/lib64/ld-linux-x86-64.so.2"), 0o755, "E045", 127, "glibc"),
+        (make_elf(machine=NATIVE, interp="/lib/ld-musl-x86_64.so.1"), 0o755, "E045", 127, "musl"),
+        (b"#!/lib\n", 0o755, "E041", 126, "directory"),
     ],
 )
-def test_what_the_kernel_refuses(root: Path, content: bytes, mode: int, status: int, why: str) -> None:
+def test_what_the_kernel_refuses(root: Path, content: bytes, mode: int, code: str, status: int, why: str) -> None:
     put(root, "home/me/tool", content, mode)
     error = error_of(root, "./tool")
-    assert (error.code, error.exit_status) == ("LWKPM-E042", status)
+    assert (error.code, error.exit_status) == (f"LWKPM-{code}", status)
     assert why in error.why
 
 
 def test_directory(root: Path) -> None:
     error = error_of(root, "/usr/bin")
-    assert (error.exit_status, error.why) == (126, "it is a directory")
+    assert (error.code, error.exit_status, error.why) == ("LWKPM-E041", 126, "it is a directory")
 
 
 def test_interpreters_in_a_circle_end(root: Path) -> None:

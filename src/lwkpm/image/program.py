@@ -12,8 +12,12 @@ from lwkpm.image.machine import host_machine, runs_here
 from lwkpm.image.nearest import list_names, nearest_name
 from lwkpm.image.rootpath import open_in_root, resolve_in_root
 
-CODE_MISSING = "LWKPM-E041"
+CODE_MISSING = "LWKPM-E040"
+CODE_DIRECTORY = "LWKPM-E041"
 CODE_REFUSED = "LWKPM-E042"
+CODE_MACHINE = "LWKPM-E043"
+CODE_FORMAT = "LWKPM-E044"
+CODE_INTERPRETER = "LWKPM-E045"
 
 #: What execvp uses without PATH (confstr CS_PATH).
 DEFAULT_PATH = "/bin:/usr/bin"
@@ -111,7 +115,7 @@ def _check_file(root: str, path: str, user: str) -> None:
         raise _missing_interpreter(path, user)
     if stat.S_ISDIR(status.st_mode):
         what, fix = f"cannot execute {path}", "name a program in it"
-        raise ProgramError(CODE_REFUSED, what, "it is a directory", fix, EXIT_NOT_EXECUTABLE)
+        raise ProgramError(CODE_DIRECTORY, what, "it is a directory", fix, EXIT_NOT_EXECUTABLE)
     real = resolve_in_root(root, path)
     mode = f"its mode is {status.st_mode & 0o7777:04o}, it belongs to uid {status.st_uid}"
     if not stat.S_ISREG(status.st_mode):
@@ -142,7 +146,7 @@ def _missing_interpreter(path: str, user: str) -> ProgramError:
         fix = f"use an image with {kind} for this machine, or build the program statically or inside the image"
     elif path.endswith("\r"):
         why, fix = f"the first line of {user} ends in a carriage return (Windows line ends)", f"dos2unix {user}"
-    return ProgramError(CODE_REFUSED, f"cannot execute {user}: no interpreter", why, fix, EXIT_NOT_FOUND)
+    return ProgramError(CODE_INTERPRETER, f"cannot execute {user}: no interpreter", why, fix, EXIT_NOT_FOUND)
 
 
 def _check_content(root: str, path: str) -> str:
@@ -169,7 +173,7 @@ def _bad_format(path: str, why: str) -> ProgramError:
     fix = "for a script, write #!/bin/sh into its first line; otherwise build or copy the program again"
     if why.startswith("it is neither") and "first bytes )" in why:
         why = "the file is empty"
-    return ProgramError(CODE_REFUSED, f"cannot execute {path}", why, fix, EXIT_NOT_EXECUTABLE)
+    return ProgramError(CODE_FORMAT, f"cannot execute {path}", why, fix, EXIT_NOT_EXECUTABLE)
 
 
 def _check_elf(fd: int, path: str) -> str:
@@ -181,7 +185,7 @@ def _check_elf(fd: int, path: str) -> str:
     if not runs_here(elf.machine):
         why = f"it is built for {elf.machine}, this node is {host_machine()}"
         fix = f"use an image for {host_machine()}"
-        raise ProgramError(CODE_REFUSED, f"cannot execute {path}", why, fix, EXIT_NOT_EXECUTABLE)
+        raise ProgramError(CODE_MACHINE, f"cannot execute {path}", why, fix, EXIT_NOT_EXECUTABLE)
     if elf.type not in ("EXEC", "DYN"):
         raise _bad_format(path, f"it is an ELF file of type {elf.type}, not a program")
     return elf.interp
