@@ -231,6 +231,18 @@ protocol that was not offered, or a wrapper that removes variables or closes des
         "a rank left without MPI_Finalize",
         "It had called MPI_Init and exited with 0. Other ranks would wait for it for ever, so the job is ended.",
     ),
+    "LWKPM-E063": (
+        "a spawn that cannot be carried out",
+        """\
+MPI_Comm_spawn asked for no process at all, for more than one request may start, or for another host. The rank got an
+error (class MPI_ERR_SPAWN or MPI_ERR_OTHER); the job goes on.""",
+    ),
+    "LWKPM-E064": (
+        "two MPI libraries in one world",
+        """\
+Ranks came to the PMIx server and to that of PMI-1 and PMI-2, so their programs use different kinds of MPI, which
+could not form one MPI_COMM_WORLD. With --separate-worlds every part between the ':' is a world of its own.""",
+    ),
     "LWKPM-E071": (
         "no room for the job directory",
         "Each job has a small private directory; LWKPM_TMPDIR says where.",

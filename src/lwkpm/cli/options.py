@@ -67,6 +67,21 @@ OPTIONS: tuple[Option, ...] = (
         help="universe size told to the MPI library (default: the number of processes)",
     ),
     Option(
+        names=("--separate-worlds",),
+        dest="separate_worlds",
+        group="processes",
+        help="an MPI world of its own for each part between ':', so that parts may use different MPI libraries",
+    ),
+    Option(
+        names=("--pset",),
+        dest="pset",
+        kind="text",
+        metavar="NAME",
+        scope="app",
+        group="processes",
+        help="the PMIx process set that the ranks of this part belong to",
+    ),
+    Option(
         names=("-x", "--env", "-env"),
         dest="env",
         kind="env",

@@ -36,6 +36,7 @@ class _Part:
         self.image = image
         self.np: int | None = None
         self.wdir: str | None = None
+        self.pset = ""
         self.env: list[EnvRule] = []
         self.binds: list[Bind] = []
         self.clean_env = False
@@ -186,6 +187,7 @@ def _app(part: _Part, reader: _Reader) -> AppContext:
         clean_env=part.clean_env or reader.clean_env,
         wdir=part.wdir,
         binds=tuple(part.binds),
+        pset=part.pset,
     )
 
 
