@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 BIN := .venv/bin
 DEMO := build/images/demo.sqfs
-C_FILES := $(wildcard launcher/*.[ch] examples/*.c tests/mpi/programs/*.c)
+C_FILES := $(wildcard launcher/*.[ch] examples/*.c tests/mpi/programs/*.c tests/mpi/pmi_programs/*.[ch] pmix_shim/*.[ch])
 PYTEST_ARGS ?=
 
 demo: setup native demo-image
@@ -23,9 +23,11 @@ bench-launch: setup native images
 # Both sub-makes and image builds decide by themselves whether anything is out of date.
 native: setup
 	@$(MAKE) --no-print-directory -C launcher conenter
+	@$(MAKE) --no-print-directory -C pmix_shim
 
 sanitized: setup
 	@$(MAKE) --no-print-directory -C launcher conenter-asan
+	@$(MAKE) --no-print-directory -C pmix_shim sanitized
 
 demo-image: setup
 	@$(PYTHON) -m tools.images demo
@@ -41,6 +43,7 @@ setup-test:
 
 clean:
 	$(MAKE) -C launcher clean
+	$(MAKE) -C pmix_shim clean
 	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tools tests -name __pycache__ -type d -exec rm -rf {} +
 

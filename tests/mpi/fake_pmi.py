@@ -32,6 +32,7 @@ LINES = {
     "spawn": "cmd=spawn_result rc=0 errcodes=0,0,5",
     "finalize": "cmd=finalize_ack rc=0",
 }
+HANG_UP = b"<and hangs up>"  # at the end of an answer
 INIT_2 = "cmd=response_to_init pmi_version=2 pmi_subversion=0 rc=0"
 # The same for PMI-2, behind `cmd=<request>-response;`.
 ITEMS = {
@@ -105,7 +106,9 @@ class FakeServer:
                 said, request = self._reply(request), b""
                 if said is None:
                     return
-                connection.sendall(said)
+                connection.sendall(said.removesuffix(HANG_UP))
+                if said.endswith(HANG_UP):
+                    return
         except OSError:
             pass
 
@@ -140,7 +143,7 @@ class Nonsense:
     """Sound answers, spoilt at random."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 (repeatable, not secret)
+        self._random = random.Random(seed)  # noqa: S311
         self._spoilers = (
             self._flip,
             self._cut,
