@@ -218,7 +218,8 @@ def process_state(pid: int) -> str:
     """One line about a process that does not end: state, kernel function, name."""
     status = dict(line.partition(":")[::2] for line in _read(f"/proc/{pid}/status").splitlines())
     name, state = status.get("Name", "?").strip(), status.get("State", "gone").strip()
-    return f"pid {pid} {name}: {state}, in {_read(f'/proc/{pid}/wchan') or '?'}"
+    where = _read(f"/proc/{pid}/wchan").strip("0")  # 0: not in the kernel
+    return f"pid {pid} {name}: {state}" + (f", in {where}" if where else "")
 
 
 def descendants(pid: int) -> list[int]:
