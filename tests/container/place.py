@@ -140,7 +140,14 @@ class Place:
         found += [f"mount {line}" for line in mounts if self.mark in line]
         for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
             found += [f"loop device {backing}"] if self.mark.encode() in read_bytes(str(backing)) else []
-        return found + [f"/dev/shm/{name}" for name in set(os.listdir("/dev/shm")) - self._shm_before]
+        return found + [f"/dev/shm/{name}" for name in self._new_segments()]
+
+    def _new_segments(self) -> list[str]:
+        """Files in /dev/shm since the start, without those that a job of somebody else has mapped."""
+        new = set(os.listdir("/dev/shm")) - self._shm_before
+        mine = set(self.pids()) if new else set()
+        others = b"".join(read_bytes(f"/proc/{pid}/maps") for pid in processes() if pid not in mine) if new else b""
+        return [name for name in new if f"/dev/shm/{name}".encode() not in others]
 
     def assert_clean(self) -> None:
         """Nothing is left, now or in a moment."""
