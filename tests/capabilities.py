@@ -139,6 +139,13 @@ def cross_memory_attach() -> str | None:
     return None if libc.process_vm_readv(os.getpid(), None, 0, None, 0, 0) == 0 else "process_vm_readv is blocked"
 
 
+@cache
+def gdb() -> str | None:
+    """Can gdb run a program, as debuggers do?"""
+    command = ["gdb", "-q", "-batch", "-nx", "-ex", "run", "--args", "/bin/true"]
+    return try_command(command, "gdb cannot run a program") if shutil.which("gdb") else "gdb is missing"
+
+
 PROBES: dict[str, Probe] = {
     "root": root,
     "ordinary_user": ordinary_user,
@@ -148,6 +155,7 @@ PROBES: dict[str, Probe] = {
     "squashfuse": squashfuse,
     "fuse_device": fuse_device,
     "cross_memory_attach": cross_memory_attach,
+    "gdb": gdb,
 }
 
 

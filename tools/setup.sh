@@ -21,6 +21,7 @@ zstd             /usr/bin/zstd
 uidmap           /usr/bin/newuidmap
 TABLE
     if [ "$purpose" = test ]; then
+        echo 'gdb              /usr/bin/gdb'
         echo 'libpmix-dev      /usr/share/doc/libpmix-dev'
     fi
 }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lwkpm.agent.conenter import ConenterLink
+    from lwkpm.agent.debugger import StopInInit
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.rank import Rank
@@ -64,9 +65,16 @@ class Agent:
         self._started = self._ended = 0  # ranks
         self._streams = StandardStreams(self._loop, self._plan)
         trace = report.trace if self._plan.job.verbosity >= TRACING else None
-        self._service = PmiService(loop, self._plan.job.pmi, self._plan.hostname, self, trace)
+        job, hostname = self._plan.job, self._plan.hostname
+        self._service = PmiService(loop, job.pmi, hostname, self, trace, stop_in_init=job.stop_in_init)
+        self._stop = self._prepare_stop() if job.stop_in_init else None
         self._worlds: list[Namespace] = []
         self._waiting = [self._new_world(plan) for plan in plans]  # for their containers
+
+    def _prepare_stop(self) -> StopInInit:
+        from lwkpm.agent.debugger import StopInInit
+
+        return StopInInit(lambda: list(self._ranks.values()), self._plan.hostname, self._service.release)
 
     def _new_world(self, plan: Plan, request: SpawnRequest | None = None) -> Namespace:
         world = Namespace(len(self._worlds), plan, self._ids, request)
@@ -123,7 +131,7 @@ class Agent:
         if first and not self._waiting:
             self._report.phase("ranks ordered")
             self._streams.start_stdin()
-            if self._plan.job.start_timeout_s:
+            if self._plan.job.start_timeout_s and self._stop is None:
                 self._loop.after(self._plan.job.start_timeout_s, self._on_start_timeout)
 
     def _is_ready(self, world: Namespace) -> bool:
@@ -226,6 +234,8 @@ class Agent:
         rank = self._ranks[number]
         rank.pid = pid
         self._started += 1
+        if self._stop is not None:
+            self._stop.check(self.say)
         self._report.event("proc_start", **_naming(rank), pid=pid, cpus=list(rank.proc.cpus))
         if rank.reached:
             self._link_of(rank).release(number)
@@ -260,6 +270,8 @@ class Agent:
             self._judge(rank, status)
         if not self._ending:
             self._service.ended(rank, status)
+            if self._stop is not None:
+                self._stop.check(self.say)
         self._stop_if_done()
 
     def _judge(self, rank: Rank, status: int) -> None:
@@ -310,6 +322,11 @@ class Agent:
             from lwkpm.agent.diagnose import mixed_error
 
             self._report_launcher_error(mixed_error(rank.title, rank.protocol, other.title, other.protocol))
+
+    def on_held(self, rank: Rank) -> None:
+        """A rank waits in MPI_Init (--stop-in-init)."""
+        if self._stop is not None:
+            self._stop.arrived(rank, self.say)
 
     def on_abort(self, rank: Rank, code: int | None, message: str) -> None:
         """A rank gave up; without a code its exit status is awaited for a while."""
@@ -415,6 +432,8 @@ class Agent:
             self._signal_all(signal.SIGSTOP)
             os.kill(os.getpid(), signal.SIGSTOP)
             self._signal_all(signal.SIGCONT)
+        elif number == signal.SIGCONT and self._stop is not None and self._stop.waiting:
+            self._stop.go_on()
         elif number == signal.SIGCONT:
             self._signal_all(signal.SIGCONT)
         else:

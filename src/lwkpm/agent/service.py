@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         """What the ranks' doings become."""
 
         def on_contact(self, rank: Rank) -> None: ...
+        def on_held(self, rank: Rank) -> None: ...
         def on_abort(self, rank: Rank, code: int | None, message: str) -> None: ...
         def on_spawn(self, request: SpawnRequest) -> None: ...
         def say(self, text: str) -> None: ...
@@ -33,13 +34,22 @@ if TYPE_CHECKING:
 WIRE_MODES = ("auto", "pmi1", "pmi2", "port")
 PMIX = "PMIx"
 PMIX_ERR_NOT_SUPPORTED = -47
+PMIX_DEBUGGER_RELEASE = -3
+STOP_IN_INIT = ("pmix.dbg.init", 1, True)  # PMIX_DEBUG_STOP_IN_INIT, a PMIX_BOOL
 
 
 class PmiService:
     """The PMI servers of a run."""
 
     def __init__(
-        self, loop: Loop, mode: str, hostname: str, handler: Handler, trace: Callable[[str], None] | None
+        self,
+        loop: Loop,
+        mode: str,
+        hostname: str,
+        handler: Handler,
+        trace: Callable[[str], None] | None,
+        *,
+        stop_in_init: bool = False,
     ) -> None:
         self._loop = loop
         self._mode = mode
@@ -47,7 +57,11 @@ class PmiService:
         self._handler = handler
         self._trace = trace
         self._namespaces: dict[str, Namespace] = {}
-        self._wire = WireClients(loop, self._handle, trace, by_port=mode == "port") if mode in WIRE_MODES else None
+        self._stop_in_init = stop_in_init
+        on_held = handler.on_held if stop_in_init else None
+        self._wire: WireClients | None = None
+        if mode in WIRE_MODES:
+            self._wire = WireClients(loop, self._handle, trace, by_port=mode == "port", on_held=on_held)
         self.pmix: PmixServer | None = None
         self.pmix_missing = ""
         self._deadline: Timer | None = None
@@ -87,6 +101,7 @@ class PmiService:
             gid=os.getegid(),
             parent=None if parent is None else (parent.namespace.plan.nspace, parent.number),
             psets=_psets(namespace),
+            extra=[STOP_IN_INIT] if self._stop_in_init else (),
         )
 
     def wire_up(self, rank: Rank) -> tuple[int, list[str]]:
@@ -205,6 +220,17 @@ class PmiService:
         rank.reached, rank.finalized, rank.protocol = True, False, protocol
         if first:
             self._handler.on_contact(rank)
+        if first and self._stop_in_init and protocol == PMIX:
+            self._handler.on_held(rank)
+
+    def release(self) -> None:
+        """Let ranks go on that wait in MPI_Init; those that come later do not wait."""
+        self._stop_in_init = False
+        if self._wire is not None:
+            self._wire.release()
+        for nspace in self._namespaces if self.pmix is not None else ():
+            if self.pmix is not None:
+                self.pmix.notify(PMIX_DEBUGGER_RELEASE, nspace)
 
     def stop(self) -> None:
         """Close every socket and finalize libpmix; more than once does no harm."""

@@ -29,14 +29,31 @@ class Channel:
         self._socket = sock
         self._rank = rank
         self.connection: Connection | None = None  # until the client says something
+        self.held = clients.on_held is not None and rank is not None
         sock.setblocking(False)
         clients.loop.add(sock.fileno(), self._on_events)
 
     def _on_events(self, bits: int) -> None:
         if bits & WRITE:
             self.flush()
-        if bits & ~WRITE:
+        if bits & ~WRITE and self.held:
+            self._hold()
+        elif bits & ~WRITE:
             self.read_all()
+
+    def _hold(self) -> None:
+        """Leave the first message unread until `release`: its sender waits in MPI_Init."""
+        self._clients.loop.remove(self._socket.fileno())
+        if self._rank is not None and self._clients.on_held is not None:
+            self._clients.on_held(self._rank)
+
+    def release(self) -> None:
+        """Answer a client that was held, and hold it no more."""
+        if self.held:
+            self.held = False
+            fd = self._socket.fileno()
+            if fd >= 0 and not self._clients.loop.watches(fd):
+                self._clients.loop.add(fd, self._on_events)
 
     def read_all(self) -> None:
         """Take everything the client has sent so far."""
@@ -87,7 +104,8 @@ class Channel:
 class WireClients:
     """All clients of PMI-1 and PMI-2: by an inherited socket each, or over TCP when `by_port`.
 
-    `on_events` takes what the protocol engines tell; `trace(line)` gets every message, if it is given.
+    `on_events` takes what the protocol engines tell; `trace(line)` gets every message, if it is given; `on_held(rank)`,
+    if it is given, is told of ranks whose first message waits for `release`.
     """
 
     def __init__(
@@ -97,10 +115,12 @@ class WireClients:
         trace: Callable[[str], None] | None,
         *,
         by_port: bool,
+        on_held: Callable[[Rank], None] | None = None,
     ) -> None:
         self.loop = loop
         self._on_events = on_events
         self._trace = trace
+        self.on_held = on_held  # given when clients are to be held at their first message
         self._server: PmiServer | None = None
         self._jobs: dict[Namespace, PmiJob | None] = {}
         self._channels: dict[Connection, Channel] = {}
@@ -204,6 +224,12 @@ class WireClients:
             connection = self.server.connect(self.job(rank.namespace), rank.number)
         self._channels[connection] = channel
         return connection
+
+    def release(self) -> None:
+        """Let every held client go on, and hold no others."""
+        self.on_held = None
+        for channel in self._all:
+            channel.release()
 
     def drain(self, rank: Rank) -> None:
         """Take what a rank sent before it ended."""

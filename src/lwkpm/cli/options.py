@@ -269,6 +269,12 @@ OPTIONS: tuple[Option, ...] = (
         help="let the other ranks go on when one fails",
     ),
     Option(
+        names=("--stop-in-init",),
+        dest="stop_in_init",
+        group="time and signals",
+        help="let the ranks wait in MPI_Init for a debugger (MPIR interface) or for kill -CONT of lwkpm-run",
+    ),
+    Option(
         names=("--signal-forward", "--forward-signals"),
         dest="forward_signals",
         kind="signals",

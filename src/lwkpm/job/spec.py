@@ -47,6 +47,7 @@ class Job(Value):
     bind_to: str | None = None  # None = core if every rank can have one, else none
     rank_by: str = "slot"
     cpus_per_rank: int = 1
+    stop_in_init: bool = False  # for a debugger
     separate_worlds: bool = False  # one MPI world for each part
     pmi: str = "auto"  # auto, pmix, pmi2, pmi1, port (PMI-1 over TCP)
     label: bool = False

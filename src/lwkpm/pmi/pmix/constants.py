@@ -119,7 +119,6 @@ QUERY_NAMESPACES = "pmix.qry.ns"
 QUERY_SUPPORTED_KEYS = "pmix.qry.keys"
 LOG_STDERR = "pmix.log.stderr"
 LOG_STDOUT = "pmix.log.stdout"
-LOCAL_COLLECTIVE_STATUS = "pmix.loc.col.st"
 EVENT_AFFECTED_PROC = "pmix.evproc"
 GROUP_DESTRUCT = 1
 GROUP_MEMBERSHIP = "pmix.grp.mbrs"

@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """What the server keeps of a registered job; `parent` is the process that spawned it, `psets` are ranks by name."""
+    """What the server keeps of a registered job.
 
-    __slots__ = ("appnums", "parent", "psets", "size")
+    `parent` is the process that spawned it, `psets` are ranks by name, `spread` = ranks live on other nodes too.
+    """
 
-    def __init__(self, appnums: Sequence[int], parent: Proc | None, psets: Mapping[str, Sequence[int]]) -> None:
+    __slots__ = ("appnums", "parent", "psets", "size", "spread")
+
+    def __init__(
+        self, appnums: Sequence[int], parent: Proc | None, psets: Mapping[str, Sequence[int]], *, spread: bool = False
+    ) -> None:
         self.size = len(appnums)
         self.appnums = appnums
         self.parent = parent
         self.psets = psets
+        self.spread = spread
 
 
 def spawned_infos(parent: Proc | None) -> list[Info]:

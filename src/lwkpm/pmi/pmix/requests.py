@@ -62,7 +62,6 @@ class Requests:
         self._names = Names()
         self._jobs = jobs  # by namespace; the server's own, so always current
         self.connected: set[Proc] = set()  # let in and not yet finalized or ended
-        self.dead: set[Proc] = set()  # ended without PMIx_Finalize
         self._contexts = 0
         self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
         # One node is complete in itself: its own blob is the whole answer, and no rank lives elsewhere.
@@ -120,25 +119,23 @@ class Requests:
 
         return spawn(self._answers, proc, infos, commands, (reply, cbdata))
 
-    def _connect(self, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+    def _connect(self, procs: list[Proc], reply: Any, cbdata: Any) -> Events:
         """Connect and disconnect of ranks that are not all here; those of this node libpmix does by itself.
 
         It hands each side the other's job data when the answer is success.
         """
-        broken = [data for key, _, data in directives if key == c.LOCAL_COLLECTIVE_STATUS and data != c.SUCCESS]
-        status = broken[0] if broken else self._trouble_with(procs)
-        self._answers.done((reply, cbdata), status)
+        self._answers.done((reply, cbdata), self._trouble_with(procs))
         return []
 
     def _trouble_with(self, procs: list[Proc]) -> int:
-        """PMIX_SUCCESS when every one of them is part of a known job."""
-        for nspace, rank in procs:
-            job = self._jobs.get(nspace)
-            if job is None:
-                return c.ERR_INVALID_NAMESPACE
-            if rank != c.RANK_WILDCARD and (rank >= job.size or (nspace, rank) in self.dead):
-                return c.ERR_LOST_CONNECTION if (nspace, rank) in self.dead else c.ERR_NOT_FOUND
-        return c.SUCCESS
+        """PMIX_SUCCESS when ranks of other nodes take part; with none there, why libpmix did not do it by itself."""
+        jobs = [self._jobs.get(nspace) for nspace, _ in procs]
+        if None in jobs:
+            return c.ERR_INVALID_NAMESPACE
+        known = [(job, rank) for job, (_, rank) in zip(jobs, procs) if job is not None]
+        if any(rank != c.RANK_WILDCARD and rank >= job.size for job, rank in known):
+            return c.ERR_NOT_FOUND
+        return c.SUCCESS if any(job.spread for job, _ in known) else c.ERR_LOST_CONNECTION  # one of them is dead
 
     def _query(self, keys: list[str], reply: Any, cbdata: Any) -> Events:
         known: dict[str, Info] = {
@@ -180,14 +177,11 @@ class Requests:
 
     def ended(self, proc: Proc) -> None:
         """A process is gone, with or without PMIx_Finalize."""
-        if proc in self.connected:
-            self.connected.discard(proc)
-            self.dead.add(proc)
+        self.connected.discard(proc)
 
     def forget(self, nspace: str) -> None:
         """A job is over: nothing of its ranks is kept."""
         self.connected = {proc for proc in self.connected if proc[0] != nspace}
-        self.dead = {proc for proc in self.dead if proc[0] != nspace}
 
     def close(self) -> None:
         """The library is about to end."""

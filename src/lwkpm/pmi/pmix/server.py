@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 
 from lwkpm.errors import PmiError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # hwloc need not look at the machine for it (half of the start's time): ranks are told no topology and look themselves.
 SERVER_SETTINGS = {"PMIX_MCA_gds": "hash", "PMIX_MCA_psec": "native", "HWLOC_COMPONENTS": "no_os,stop"}
 FINE = (c.SUCCESS, c.OPERATION_SUCCEEDED)
+STOP_LIMIT_S = 2.0  # measured 1-4 ms
 NO_PSETS: Mapping[str, Sequence[int]] = {}
 
 
@@ -175,7 +177,7 @@ class PmixServer:
         if nodes is None:
             nodes = [(hostname, sorted(range(len(appnums)), key=lambda rank: local_ranks[rank]))]
         here = [host for host, _ in nodes].index(hostname)
-        job = Job(appnums, parent, psets)
+        job = Job(appnums, parent, psets, spread=len(nodes) > 1)
         infos = job_infos(nspace, appnums, nodes, here, universe_size)
         infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *spawned_infos(parent), *extra]
         array, count, _keep = make_infos([*infos, *proc_infos(job, nodes)])
@@ -226,7 +228,9 @@ class PmixServer:
 
     def notify(self, status: int, nspace: str, rank: int = c.RANK_WILDCARD) -> None:
         """Tell the job's local ranks of an event (a PMIx status such as PMIX_ERR_JOB_ABORTED) about a rank."""
-        self._notify(status, (nspace, rank), c.RANGE_NAMESPACE, [(c.EVENT_AFFECTED_PROC, c.PROC, (nspace, rank))])
+        # Not in the job's name: libpmix never sends an event to its source, and a wildcard would be every rank.
+        source = (f"lwkpm-{os.getpid()}", 0)
+        self._notify(status, source, c.RANGE_LOCAL, [(c.EVENT_AFFECTED_PROC, c.PROC, (nspace, rank))])
 
     def _notify(self, status: int, source: Proc, reach: int, infos: Sequence[Info]) -> None:
         array, count, _keep = make_infos(infos)
@@ -260,22 +264,35 @@ class PmixServer:
 
     def deregister_client(self, nspace: str, rank: int) -> None:
         """Forget a rank, for instance one that ended."""
-        self._lib.PMIx_server_deregister_client(make_proc(nspace, rank), NULL, NULL)
+        self._lib.PMIx_server_deregister_client(make_proc(nspace, rank), _registered, NULL)
 
     def deregister_job(self, nspace: str) -> None:
         """Forget a job and its ranks."""
-        self._lib.PMIx_server_deregister_nspace(encode(nspace), NULL, NULL)
+        self._lib.PMIx_server_deregister_nspace(encode(nspace), _registered, NULL)
         self._environments.pop(nspace, None)
         self._jobs.pop(nspace, None)
         self._requests.forget(nspace)
 
     def stop(self) -> None:
-        """End the library and close the descriptor; more than once does no harm."""
+        """End the library and close the descriptors; more than once does no harm.
+
+        PMIx_server_finalize never returns once two local ranks called PMIx_Connect with a timeout: 4.2 and 5.0 arm
+        one timer twice (pmix_server_connect; openpmix master asks whether it is armed). So it gets a thread and a
+        time limit; the thread then ends with the process.
+        """
         if self._running:
             self._running = False
             self._requests.close()
-            self._lib.PMIx_server_finalize()
+            done = _thread.allocate_lock()
+            done.acquire()
+            _thread.start_new_thread(self._finalize, (done,))
+            if not done.acquire(timeout=STOP_LIMIT_S):
+                return  # its thread may still use the descriptors
         self._close()
+
+    def _finalize(self, done: _thread.LockType) -> None:
+        self._lib.PMIx_server_finalize()
+        done.release()
 
     def _close(self) -> None:
         for fd in {self._read_fd, self._write_fd, self._messages_fd} - {-1}:

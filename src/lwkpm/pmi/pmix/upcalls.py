@@ -107,8 +107,8 @@ class Upcalls:
 
         return self._put("spawn", read_proc(proc), read_infos(info, ninfo), read_commands(apps, napps), reply, token)
 
-    def _connect(self, procs: Any, nprocs: int, info: Any, ninfo: int, reply: Any, token: Any) -> int:
-        return self._put("connect", read_procs(procs, nprocs), read_infos(info, ninfo), reply, token)
+    def _connect(self, procs: Any, nprocs: int, _info: Any, _ninfo: int, reply: Any, token: Any) -> int:
+        return self._put("connect", read_procs(procs, nprocs), reply, token)
 
     _disconnect = _connect
 
