@@ -255,13 +255,13 @@ could not form one MPI_COMM_WORLD. With --separate-worlds every part between the
         "too few file descriptors",
         "The launcher needs about six for each rank; `ulimit -n` raises the limit.",
     ),
-    "LWKPM-E075": (
-        "a part of the installation is missing",
-        "--stop-in-init loads a small library in which debuggers find the process table; `make -C launcher` builds it.",
-    ),
     "LWKPM-E074": (
         "a rank could not be started",
         "fork or a step before exec failed: see ulimit -u and free memory.",
+    ),
+    "LWKPM-E075": (
+        "a part of the installation is missing",
+        "--stop-in-init loads a small library in which debuggers find the process table; `make -C launcher` builds it.",
     ),
     "LWKPM-E099": (
         "a bug in lwkpm",
