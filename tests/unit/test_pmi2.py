@@ -336,7 +336,7 @@ def test_spawned_jobs_know_their_parent() -> None:
     ]
 
 
-@pytest.mark.parametrize("payload", ["cmd=job-connect;", "cmd=x y;", "", ";;;", "key=k", "cmd=" + "x" * 60000 + ";"])
+@pytest.mark.parametrize("payload", ["cmd=job-dance;", "cmd=x y;", "", ";;;", "key=k", "cmd=" + "x" * 60000 + ";"])
 def test_unknown_commands_get_an_error_answer(payload: str) -> None:
     _, _, (one,) = world(1)
     (text,) = ask(one, payload)

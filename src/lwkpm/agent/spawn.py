@@ -144,13 +144,17 @@ def find_programs(plan: Plan, roots: Sequence[str], commands: Sequence[Command])
     return plan.replace(apps=tuple(_found(app, roots[app.container], command) for app, command in pairs))
 
 
-def _found(app: AppPlan, root: str, command: Command) -> AppPlan:
+def _is_directory(root: str, path: str) -> bool:
     try:
-        if not os.path.isdir(resolve_in_root(root, app.cwd)):
-            raise NotADirectoryError
-    except (FileNotFoundError, NotADirectoryError):
+        return os.path.isdir(resolve_in_root(root, path))
+    except OSError:
+        return False
+
+
+def _found(app: AppPlan, root: str, command: Command) -> AppPlan:
+    if not _is_directory(root, app.cwd):
         why, fix = "there is no such directory inside the image", "correct the info key wdir of MPI_Comm_spawn"
-        raise ProgramError("LWKPM-E046", f"cannot use {app.cwd} as the working directory", why, fix) from None
+        raise ProgramError("LWKPM-E046", f"cannot use {app.cwd} as the working directory", why, fix)
     search = next((entry[5:] for entry in app.env if entry.startswith("PATH=")), "/usr/bin:/bin")
     given = command.info.get("path", "")
     for directory in given.split(":") if given and "/" not in command.program else ():

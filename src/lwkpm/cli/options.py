@@ -64,7 +64,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="count",
         metavar="N",
         group="processes",
-        help="universe size told to the MPI library (default: the number of processes)",
+        help="universe size told to the MPI library (default: the CPUs there are, at least the processes)",
     ),
     Option(
         names=("--separate-worlds",),

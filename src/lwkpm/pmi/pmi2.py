@@ -106,6 +106,14 @@ def _job_getid(connection: Connection, who: RankState, fields: Fields) -> None:
     _answer(connection, fields, f"jobid={who.job.kvsname};{_OK}")
 
 
+def _job_connect(connection: Connection, who: RankState, fields: Fields) -> None:
+    """PMI2_Job_Connect and Job_Disconnect: every job of the run may read every other's keys, so that there is nothing
+    to do but to say whether the job exists.
+    """
+    known = fields.get("jobid", "") in connection.server.jobs
+    _result(connection, fields, "" if known else "no_such_job")
+
+
 def _getjobattr(connection: Connection, who: RankState, fields: Fields) -> None:
     _answer(connection, fields, _found(connection, who.job.keys.get(fields.get("key", ""))))
 
@@ -241,6 +249,8 @@ def _spawn_command(pairs: list[tuple[str, str]]) -> SpawnCommand:
 
 VERBS: dict[str, Callable[[Connection, RankState, dict[str, str]], None]] = {
     "job-getid": _job_getid,
+    "job-connect": _job_connect,
+    "job-disconnect": _job_connect,
     "info-getjobattr": _getjobattr,
     "info-putnodeattr": _putnodeattr,
     "info-getnodeattr": _getnodeattr,
