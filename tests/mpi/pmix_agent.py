@@ -112,14 +112,14 @@ class Agent:
         self.dispatch()  # what it said before it ended
         code = job.processes[rank].wait()
         job.alive.discard(rank)
-        job.code = job.code or code
+        job.code = job.code or (128 - code if code < 0 else code)
         self.server.proc_ended(
             job.nspace, rank, max(code, 0), max(-code, 0), aborted=(job.nspace, rank) in self.aborted
         )
         if code and self.kill:
             self.kill_all()
         if not job.alive:
-            self.server.job_ended(job.nspace, job.code & 0xFF)
+            self.server.job_ended(job.nspace, job.code)
             if job.nspace != WORLD:
                 self.server.deregister_job(job.nspace)
 

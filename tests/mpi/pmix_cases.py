@@ -69,6 +69,7 @@ def drive_mpi(
     *,
     arguments: tuple[str, ...] = (),
     driver: str = "pmix_driver.py",
+    settings: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compile a program with a wheel's Open MPI and run it."""
     if not shutil.which("gcc"):
@@ -80,11 +81,23 @@ def drive_mpi(
         "OMPI_MCA_pml": "ob1",  # no search for fabrics: a second less per start
         "OMPI_MCA_btl": OPENMPI[version],
         "TMPDIR": str(tmp_path),
+        **(settings or {}),
     }
     program = tmp_path / Path(source).stem
     compiler = [str(prefix / "bin" / "mpicc"), "-o", str(program), str(HERE / source), f"-Wl,-rpath,{prefix}/lib"]
     subprocess.run(compiler, env={**os.environ, **env}, check=True)
     return drive(library, ranks, *option, str(program), *arguments, env=env, driver=driver)
+
+
+def drive_c(tmp_path: Path, library: str, ranks: int, source: str, *arguments: str) -> dict[str, Any]:
+    """Compile a PMIx client with Debian's headers and library (4.2.2) and run it; one that ends badly harms nobody."""
+    include = DEBIAN_LIBRARY.parents[1] / "include"
+    if not (include / "pmix.h").exists() or not shutil.which("gcc"):
+        pytest.skip("gcc or libpmix-dev is missing")
+    program, lib = tmp_path / Path(source).stem, DEBIAN_LIBRARY.parent
+    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(HERE / "pmix_programs" / source)]
+    subprocess.run([*command, f"-I{include}", f"-L{lib}", "-lpmix", f"-Wl,-rpath,{lib}"], check=True)
+    return drive(library, ranks, "--no-kill", str(program), *arguments, driver="pmix_agent.py")
 
 
 def need_binding() -> None:
