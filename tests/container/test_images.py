@@ -118,3 +118,23 @@ def test_links_out_of_a_hostile_image(place: Place, as_ordinary_user: bool, link
     assert [each.name for each in victim.iterdir()] == ["hosts"]
     assert (victim / "hosts").read_text() == "precious\n"
     place.assert_clean()
+
+
+@pytest.mark.parametrize("form", ["squashfs", "sif"])
+def test_environment_that_an_image_file_asks_for(place: Place, form: str, as_ordinary_user: bool) -> None:
+    tree = place.path / "tree"
+    libc = "usr/lib/x86_64-linux-gnu"
+    shell = ("bin", "lib", "lib64", "usr/bin/sh", "usr/bin/dash", "usr/lib64", f"{libc}/libc.so.6")
+    command = ["unsquashfs", "-quiet", "-no-progress", "-d", str(tree), str(place.image), *shell]
+    subprocess.run([*command, f"{libc}/ld-linux-x86-64.so.2"], check=True)
+    scripts = tree / ".singularity.d" / "env"
+    scripts.mkdir(parents=True)
+    (scripts / "90-environment.sh").write_text("export FROM_IMAGE=yes\nexport HERE=image\nexport LWKPM_RANK=99\n")
+    packed = place.path / "with-env.sqfs"
+    subprocess.run(["mksquashfs", str(tree), str(packed), "-quiet", "-no-progress", "-all-root"], check=True)
+    packed.chmod(0o644)
+    image = packed if form == "squashfs" else write_sif(place.path / "with-env.sif", packed)
+    script = "echo $FROM_IMAGE $HERE $LWKPM_RANK"
+    done = place.run("-x", "HERE=caller", "-n", "1", image, "sh", "-c", script, user=as_ordinary_user)
+    assert done.stdout == "yes caller 0\n", done.stderr
+    place.assert_clean()

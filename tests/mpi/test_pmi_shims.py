@@ -211,9 +211,20 @@ def test_library_that_asks_another_launcher_is_hidden(lwkpm_run: LwkpmRun, forei
     assert (done.returncode, done.stdout) == (0, "pmi1_job: OK, 2 ranks\n"), done.stderr
 
 
+def test_program_inside_an_image_file(lwkpm_run: LwkpmRun, foreign: Path, tmp_path: Path) -> None:
+    """Nobody can look into the file before it is mounted."""
+    shutil.rmtree(foreign / "opt")
+    image = tmp_path / "job.sqfs"
+    subprocess.run(["mksquashfs", str(foreign), str(image), "-quiet", "-no-progress"], check=True)
+    done = lwkpm_run("-n", "2", image, "/bin/job", "2")
+    assert (done.returncode, done.stdout) == (0, "pmi1_job: OK, 2 ranks\n"), done.stderr
+
+
 def test_programs_that_call_no_library_are_left_alone(lwkpm_run: LwkpmRun, demo_image: Path) -> None:
-    script = 'echo "${LD_LIBRARY_PATH-unset}"; test -e /run/lwkpm; echo $?'
-    assert lwkpm_run("-n", "1", demo_image, "sh", "-c", script).stdout == "unset\n1\n"
+    script = 'echo "${LD_LIBRARY_PATH-unset}"; test -e /run/lwkpm/lib/libpmi.so.0; echo $?'
+    assert lwkpm_run("-n", "1", demo_image, "sh", "-c", script).stdout == "unset\n0\n"
+    never = lwkpm_run("-n", "1", demo_image, "sh", "-c", script, env={"LWKPM_PMI_SHIM": "never"})
+    assert never.stdout == "unset\n1\n"
     forced = lwkpm_run("-n", "1", demo_image, "sh", "-c", script, env={"LWKPM_PMI_SHIM": "always"})
     assert forced.stdout == "/run/lwkpm/lib\n0\n"
 

@@ -10,7 +10,8 @@ import pytest
 
 from lwkpm.container.host import may_call_pmi
 from lwkpm.container.native import visible_trees, with_binds
-from lwkpm.image.shim import ALWAYS, INSIDE, NEVER, Shim, Tree, find_shims, plan_shim
+from lwkpm.image.shim import Shim, Tree, plan_shim
+from lwkpm.image.shim_files import ALWAYS, INSIDE, NEVER, find_shims
 from tests.elfwriter import make_elf
 
 if TYPE_CHECKING:

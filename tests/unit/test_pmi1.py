@@ -354,6 +354,16 @@ def test_parents_keys_are_readable() -> None:
     assert ask(child, "cmd=get kvsname=nowhere key=k")[0].startswith("cmd=get_result rc=-1")
 
 
+def test_the_space_can_be_gone_through() -> None:
+    _, _, (one, two) = world(2)
+    ask(one, f"cmd=put kvsname={KVS} key=a value=1 2")
+    ask(two, f"cmd=put kvsname={KVS} key=b value=x=y")
+    assert ask(two, f"cmd=getbyidx kvsname={KVS} idx=0") == ["cmd=getbyidx_results rc=0 nextidx=1 key=a val=1 2"]
+    assert ask(two, f"cmd=getbyidx kvsname={KVS} idx=1") == ["cmd=getbyidx_results rc=0 nextidx=2 key=b val=x=y"]
+    for end in ("idx=2", "idx=-1", "idx=x", "kvsname=nowhere idx=0"):
+        assert ask(one, f"cmd=getbyidx {end}") == ["cmd=getbyidx_results rc=-1 reason=no_more_keyvals"]
+
+
 SPAWN = """mcmd=spawn
 nprocs=2
 execname=/bin/prog ram
@@ -403,7 +413,7 @@ def test_spawn_that_fails_gets_one_word() -> None:
     assert answers(one) == ["cmd=spawn_result rc=-1 msg=no_such_program"]
 
 
-@pytest.mark.parametrize("verb", ["getbyidx", "create_kvs", "destroy_kvs", "get_ranks2hosts", "singinit", "mput", ""])
+@pytest.mark.parametrize("verb", ["create_kvs", "destroy_kvs", "get_ranks2hosts", "singinit", "mput", ""])
 def test_unknown_verbs_get_an_error_answer(verb: str) -> None:
     _, _, (one,) = world(1)
     assert ask(one, f"cmd={verb} a=b") == [f"cmd={verb}_result rc=-1 msg=unknown"]

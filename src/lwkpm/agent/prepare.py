@@ -7,6 +7,7 @@ import os
 from lwkpm.container.host import complete_for, may_call_pmi, read_host
 from lwkpm.container.native import IMAGE_TREES, plan_operations, visible_trees, with_binds
 from lwkpm.image.detect import open_image
+from lwkpm.image.shim_files import ALWAYS, INSIDE, NEVER, find_shims
 from lwkpm.job.environment import app_environment, common_entries, unset_requests
 from lwkpm.job.mapping import map_ranks, needs_topology
 from lwkpm.job.plan import AppPlan, ContainerPlan, Plan
@@ -92,6 +93,7 @@ class Planner:
         self._containers = list(containers)
         self._images: dict[tuple[str, tuple[Bind, ...]], tuple[int, Image]] = {}
         self._spawned = spawned
+        self._pmi_shim = environ.get("LWKPM_PMI_SHIM", "")
 
     def world(self, names: tuple[str, str], apps: list[AppPlan], procs: tuple[Proc, ...], notes: Notes = ()) -> Plan:
         """The plan of one namespace; `names` as made by `make_names`."""
@@ -135,11 +137,13 @@ class Planner:
 
     def _add_shim(self, container: int, app: AppContext, cwd: str, env: dict[str, str]) -> None:
         """Give a program that calls a PMI library our own, by `env` and by mounts in its container."""
-        plan, mode = self._containers[container], self._environ.get("LWKPM_PMI_SHIM", "")
+        plan, mode = self._containers[container], self._pmi_shim
+        if plan.mounted and mode != ALWAYS:
+            return  # looked at when it is there, see `mounted`
         root, mounts = visible_trees(plan.ops)
         if not mode and not may_call_pmi(root, mounts, app.argv[0], cwd, env):
             return
-        from lwkpm.image.shim import Tree, find_shims, plan_shim
+        from lwkpm.image.shim import Tree, plan_shim
 
         shims = find_shims(self._environ)
         shim = plan_shim(Tree(root=root, mounts=mounts), app.argv[0], cwd, env, shims, mode=mode)
@@ -161,7 +165,10 @@ class Planner:
     def _plan_container(self, app: AppContext, image: Image) -> ContainerPlan:
         ready = complete_for(self._host, image, self._environ, may_unpack=self._may_unpack)
         ops = plan_operations(image, ready, app.binds, pid_namespace=self._job.pid_namespace)
-        return ContainerPlan(image=app.image, kind=image.kind, ops=ops, binds=app.binds)
+        mounted = visible_trees(ops)[0] == ""
+        shims = find_shims(self._environ) if mounted and self._pmi_shim != NEVER else ""
+        ops = with_binds(ops, [(shims, INSIDE)] if shims else [])
+        return ContainerPlan(image=app.image, kind=image.kind, ops=ops, binds=app.binds, mounted=mounted, shims=shims)
 
 
 def _notes(job: Job, environ: Mapping[str, str]) -> tuple[str, ...]:

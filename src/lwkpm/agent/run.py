@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from lwkpm.agent.rank import Rank
     from lwkpm.agent.report import Report
     from lwkpm.agent.spawn import SpawnRequest
-    from lwkpm.job.plan import ContainerPlan, Plan, Proc
+    from lwkpm.job.plan import AppPlan, ContainerPlan, Plan, Proc
+    from lwkpm.job.spec import AppContext
     from lwkpm.job.status import JobEnd
 
 #: How long a rank that called PMI-2's abort, which carries no code, gets to exit with one.
@@ -144,11 +145,21 @@ class Agent:
         if world.request is not None and not self._check_programs(world, world.request):
             return
         first_environment = self._environments
+        world.plan = world.plan.replace(apps=tuple(map(self._complete, world.plan.apps, world.plan.job.apps)))
         for number, app in enumerate(world.plan.apps):
             self._links[app.container].environment(first_environment + number, app.env)
         self._environments += len(world.plan.apps)
         for rank in world.ranks:
             self._spawn(rank, first_environment + rank.proc.app)
+
+    def _complete(self, app: AppPlan, context: AppContext) -> AppPlan:
+        """With what only the mounted image tells."""
+        container = self._containers()[app.container]
+        if not container.mounted:
+            return app
+        from lwkpm.agent.mounted import complete_app
+
+        return complete_app(app, context, self._root(app.container), os.environ, container.shims)
 
     def _spawn(self, rank: Rank, environment: int) -> None:
         app = rank.namespace.plan.apps[rank.proc.app]

@@ -12,18 +12,15 @@ import stat
 from lwkpm.image.elf import ElfError, read_elf_fd
 from lwkpm.image.mpi import PMI1_CLIENT, PMI2_WIRE, find_library, identify
 from lwkpm.image.rootpath import open_in_root, read_in_root, resolve_in_root, resolve_inside
+from lwkpm.image.shim_files import ALWAYS, INSIDE, NEVER
 from lwkpm.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: Where the libraries are inside a container.
-INSIDE = "/run/lwkpm/lib"
 #: soname -> what a library of that name contains when it speaks the wire.
 CLIENTS = {"libpmi.so.0": PMI1_CLIENT, "libpmi2.so.0": PMI2_WIRE}
-
-ALWAYS, NEVER = "always", "never"
 
 #: Parts of a C or C++ run time: they need no PMI library, nor anything that does.
 LEAVES = ("libc.", "libm.", "libdl.", "librt.", "libpthread.", "libgcc_s.", "libstdc++.", "ld-linux")
@@ -64,20 +61,6 @@ class Program(Value):
     calls: dict[str, str]
     files: tuple[str, ...]
     found: bool
-
-
-def find_shims(environ: Mapping[str, str]) -> str:
-    """The host directory that holds both libraries: $LWKPM_PMI_LIB, the source tree's, the wheel's; '' without any."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    places = (
-        environ.get("LWKPM_PMI_LIB", ""),
-        os.path.join(package, "..", "..", "pmix_shim", "lib"),
-        os.path.join(package, "lib"),
-    )
-    for place in places:
-        if place and all(os.path.isfile(os.path.join(place, soname)) for soname in CLIENTS):
-            return os.path.abspath(place)
-    return ""
 
 
 def plan_shim(tree: Tree, argv0: str, cwd: str, env: Mapping[str, str], shims: str, *, mode: str = "") -> Shim | None:

@@ -25,6 +25,8 @@ class ContainerPlan(Value):
     image: str  # as given by the user
     kind: str  # host, rootfs, squashfs, sif
     ops: tuple[tuple[str, ...], ...]
+    mounted: bool = False  # its tree can be looked into only when it has been made
+    shims: str = ""  # the host's directory of PMI libraries that is bound into it
     binds: tuple[Bind, ...] = ()  # those asked for; with the image's name they tell one container from another
 
 

@@ -23,12 +23,13 @@ def clean(text: str) -> str:
 class KeyValueSpace:
     """Keys of one job or one node: who put what, bounded per rank."""
 
-    __slots__ = ("_entries", "_used", "value_max")
+    __slots__ = ("_entries", "_order", "_used", "value_max")
 
     def __init__(self, value_max: int = VALUE_MAX) -> None:
         self.value_max = min(value_max, VALUE_MAX)
         self._entries: dict[str, tuple[int, str]] = {}
         self._used: dict[int, int] = {}
+        self._order: list[str] = []
 
     def put(self, rank: int, key: str, value: str) -> str:
         """Store a value; the answer is "" or one word saying why not."""
@@ -53,6 +54,18 @@ class KeyValueSpace:
         """The value, None when nobody put it."""
         entry = self._entries.get(key)
         return None if entry is None else entry[1]
+
+    def at(self, index: int) -> tuple[str, str] | None:
+        """The key and value that were put as number `index` (0, 1, ...), None behind the last.
+
+        The list of keys is kept for the next call: who iterates asks for one after the other.
+        """
+        if len(self._order) != len(self._entries):
+            self._order = list(self._entries)
+        if not 0 <= index < len(self._order):
+            return None
+        key = self._order[index]
+        return key, self._entries[key][1]
 
 
 class NameStore:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lwkpm.pmi.server import Connection, RankState
+    from lwkpm.pmi.server import Connection, PmiJob, RankState
 
 KVSNAME_MAX = 256
 KEYLEN_MAX = 64
@@ -171,6 +171,25 @@ def _get(connection: Connection, who: RankState, rest: str) -> None:
         _answer(connection, f"cmd=get_result rc=0 value={value}")
 
 
+def _getbyidx(connection: Connection, who: RankState, rest: str) -> None:
+    """The old PMI_KVS_Iter; a value that no client of this version holds, or no line can carry, is passed over."""
+    fields = _fields(rest)
+    job = connection.server.jobs.get(fields.get("kvsname", who.job.kvsname))
+    index = parse_int(fields.get("idx", ""))
+    pair = None if job is None or index is None else job.kvs.at(index)
+    while pair is not None and index is not None and job is not None and not _fits(job, pair[1]):
+        index += 1
+        pair = job.kvs.at(index)
+    if pair is None or index is None:
+        _answer(connection, "cmd=getbyidx_results rc=-1 reason=no_more_keyvals")
+    else:
+        _answer(connection, f"cmd=getbyidx_results rc=0 nextidx={index + 1} key={pair[0]} val={pair[1]}")
+
+
+def _fits(job: PmiJob, value: str) -> bool:
+    return "\n" not in value and len(value) <= job.longest[1]
+
+
 def _barrier_in(connection: Connection, who: RankState, rest: str) -> None:
     if "group=" in rest:
         _group_barrier(connection, who, _fields(rest).get("group", ""))
@@ -255,6 +274,7 @@ VERBS: dict[str, Callable[[Connection, RankState, str], None]] = {
     "cmd=get_universe_size": _get_universe_size,
     "cmd=put": _put,
     "cmd=get": _get,
+    "cmd=getbyidx": _getbyidx,
     "cmd=barrier_in": _barrier_in,
     "cmd=finalize": _finalize,
     "cmd=abort": _abort,

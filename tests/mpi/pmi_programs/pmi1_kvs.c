@@ -68,16 +68,14 @@ static void check_spaces(void) {
     if (rank == 0) CHECK(PMI_KVS_Destroy(name) == PMI_SUCCESS && PMI_KVS_Destroy(own) == PMI_ERR_INVALID_ARG);
 }
 
-/* A singleton sees all its keys; a server that does not know the old verb says so. */
+/* A singleton sees all its keys; with a server those of the other ranks come with them. */
 static void check_iteration(void) {
     char key[64], value[8192];
+    int all = (int)(sizeof HARD / sizeof *HARD) + 2;
     int count = 0, code = PMI_KVS_Iter_first(own, key, sizeof key, value, sizeof value);
-    if (getenv("PMI_RANK") || getenv("PMI_ID")) {
-        CHECK(code == PMI_SUCCESS || code == PMI_FAIL);
-        return;
-    }
+    bool alone = !getenv("PMI_RANK") && !getenv("PMI_ID");
     for (; code == PMI_SUCCESS && *key; count++) code = PMI_KVS_Iter_next(own, key, sizeof key, value, sizeof value);
-    CHECK(code == PMI_SUCCESS && count == (int)(sizeof HARD / sizeof *HARD) + 2);
+    CHECK(code == PMI_SUCCESS && (alone ? count == all : count >= all));
     CHECK(PMI_KVS_Iter_first(own, key, 2, value, sizeof value) == PMI_ERR_INVALID_KEY_LENGTH);
 }
 
