@@ -22,6 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lwkpm.pmi.pmix.server import PmixServer
+from lwkpm.pmi.pmix.view import ProcState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,30 @@ class Job:
         self.code = 0
 
 
+class View:
+    """What queries are told."""
+
+    def __init__(self, jobs: dict[str, Job]) -> None:
+        self.jobs = jobs
+
+    def procs(self, nspace: str) -> list[ProcState]:
+        job = self.jobs[nspace]
+        return [
+            ProcState(
+                rank=rank,
+                pid=process.pid,
+                program=str(process.args[0]),  # type: ignore[index]
+                hostname=HOST,
+                state="running" if rank in job.alive else "terminated",
+                exit_code=process.returncode or 0,
+            )
+            for rank, process in job.processes.items()
+        ]
+
+    def memory(self, nspace: str) -> dict[int, int]:
+        return {rank: 1_000_000 * (rank + 1) for rank in self.jobs[nspace].alive}
+
+
 class Agent:
     """Starts processes, hands them to the server, and does what its events ask for."""
 
@@ -55,6 +80,7 @@ class Agent:
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.server, selectors.EVENT_READ)
         self.jobs: dict[str, Job] = {}
+        self.server.view = View(self.jobs)
         self.events: list[dict[str, Any]] = []
         self.aborted: set[tuple[str, int]] = set()
 

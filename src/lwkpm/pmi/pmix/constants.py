@@ -1,4 +1,4 @@
-"""Names and numbers of the PMIx Standard that the server uses."""
+"""Names and numbers of the PMIx Standard that the server uses. Those of rare requests are in the modules for these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ ERR_NOT_FOUND = -46
 ERR_NOT_SUPPORTED = -47
 ERR_DUPLICATE_KEY = -53
 ERR_LOST_CONNECTION = -61
-QUERY_PARTIAL_SUCCESS = -104
 OPERATION_SUCCEEDED = -157
 ERR_JOB_APP_NOT_EXECUTABLE = -177
 ERR_JOB_FAILED_TO_MAP = -179
@@ -21,8 +20,6 @@ ERR_JOB_ABORTED = -182
 ERR_JOB_EXE_NOT_FOUND = -190
 ERR_PROC_TERM_WO_SYNC = -200
 ERR_JOB_WDIR_NOT_FOUND = -233
-
-# Events, further codes and attributes that only rare requests need are in `attributes.py`, off the run path.
 
 # Ranks and ranges.
 RANK_UNDEF = 0xFFFFFFFF
@@ -115,8 +112,6 @@ WAIT = "pmix.wait"
 TIMEOUT = "pmix.timeout"
 PERSISTENCE = "pmix.persist"
 COLLECT_DATA = "pmix.collect"
-QUERY_NAMESPACES = "pmix.qry.ns"
-QUERY_SUPPORTED_KEYS = "pmix.qry.keys"
 LOG_STDERR = "pmix.log.stderr"
 LOG_STDOUT = "pmix.log.stdout"
 EVENT_AFFECTED_PROC = "pmix.evproc"

@@ -193,7 +193,6 @@ pmix_status_t PMIx_Notify_event(pmix_status_t status, const pmix_proc_t *source,
 pmix_status_t PMIx_server_IOF_deliver(const pmix_proc_t *source, uint16_t channel, const pmix_byte_object_t *data,
                                       const pmix_info_t *info, size_t ninfo, pmix_op_cbfunc_t cbfunc, void *cbdata);
 pmix_status_t PMIx_server_define_process_set(const pmix_proc_t *members, size_t nmembers, const char *name);
-pmix_status_t PMIx_server_delete_process_set(char *name);
 void free(void *pointer);
 """
 

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 class Job:
     """What the server keeps of a registered job.
 
-    `parent` is the process that spawned it, `psets` are ranks by name, `spread` = ranks live on other nodes too.
+    `parent` is the process that spawned it, `psets` are ranks by name, `hosts` the nodes, `spread` = more than one.
     """
 
-    __slots__ = ("appnums", "parent", "psets", "size", "spread")
+    __slots__ = ("appnums", "hosts", "parent", "psets", "size", "spread")
 
     def __init__(
-        self, appnums: Sequence[int], parent: Proc | None, psets: Mapping[str, Sequence[int]], *, spread: bool = False
+        self, appnums: Sequence[int], parent: Proc | None, psets: Mapping[str, Sequence[int]], hosts: Sequence[str]
     ) -> None:
         self.size = len(appnums)
         self.appnums = appnums
         self.parent = parent
         self.psets = psets
-        self.spread = spread
+        self.hosts = hosts
+        self.spread = len(hosts) > 1
 
 
 def spawned_infos(parent: Proc | None) -> list[Info]:

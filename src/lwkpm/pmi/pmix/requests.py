@@ -11,19 +11,19 @@ from lwkpm.pmi.pmix.names import Lookup, Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from lwkpm.pmi.pmix.events import PmixEvent
     from lwkpm.pmi.pmix.job import Job
     from lwkpm.pmi.pmix.values import Info, Proc
+    from lwkpm.pmi.pmix.view import JobView
 
     Events = list[PmixEvent]
 
-SUPPORTED_QUERIES = (c.QUERY_NAMESPACES, c.QUERY_SUPPORTED_KEYS)
 RECORDS = (
     *("connected", "finalized", "aborted", "fence", "modex", "publish", "lookup", "unpublish"),
-    *("spawn", "connect", "query", "log", "group"),
+    *("spawn", "connect", "query", "log", "group", "ungroup"),
 )
 LOG_STREAMS = {c.LOG_STDERR: "stderr", c.LOG_STDOUT: "stdout"}
 
@@ -57,10 +57,14 @@ class Modex:
 class Requests:
     """Handlers by record name; each returns the events it makes."""
 
-    def __init__(self, jobs: Mapping[str, Job]) -> None:
+    def __init__(self, jobs: Mapping[str, Job], hostname: str) -> None:
         self._answers = Answers()
         self._names = Names()
         self._jobs = jobs  # by namespace; the server's own, so always current
+        self._hostname = hostname
+        self.view: JobView | None = None
+        self.psets: dict[str, Sequence[Proc]] = {}
+        self.groups: dict[str, Sequence[Proc]] = {}
         self.connected: set[Proc] = set()  # let in and not yet finalized or ended
         self._contexts = 0
         self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
@@ -137,14 +141,18 @@ class Requests:
             return c.ERR_NOT_FOUND
         return c.SUCCESS if any(job.spread for job, _ in known) else c.ERR_LOST_CONNECTION  # one of them is dead
 
-    def _query(self, keys: list[str], reply: Any, cbdata: Any) -> Events:
-        known: dict[str, Info] = {
-            c.QUERY_NAMESPACES: (c.QUERY_NAMESPACES, c.STRING, ",".join(self._jobs)),
-            c.QUERY_SUPPORTED_KEYS: (c.QUERY_SUPPORTED_KEYS, c.STRING, ",".join(SUPPORTED_QUERIES)),
-        }
-        infos = [known[key] for key in keys if key in known]
-        missing = c.QUERY_PARTIAL_SUCCESS if infos else c.ERR_NOT_FOUND
-        self._answers.infos((reply, cbdata), c.SUCCESS if len(infos) == len(keys) else missing, infos)
+    def _query(self, proc: Proc, queries: list[tuple[list[str], list[Info]]], reply: Any, cbdata: Any) -> Events:
+        from lwkpm.pmi.pmix.query import World, answer_queries
+
+        world = World(
+            jobs=self._jobs,
+            psets=self.psets,
+            groups=self.groups,
+            hostname=self._hostname,
+            view=self.view,
+            asker=proc[0],
+        )
+        self._answers.infos((reply, cbdata), *answer_queries(world, queries))
         return []
 
     def _log(self, proc: Proc, data: list[Info], reply: Any, cbdata: Any) -> Events:
@@ -154,16 +162,21 @@ class Requests:
             PmixLog(nspace=proc[0], rank=proc[1], stream=stream, message=_as_text(value)) for stream, value in known
         ]
 
-    def _group(self, _name: str, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+    def _group(self, name: str, procs: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
         """A new group (MPI sessions): on one node the host adds the members and the context id if asked for.
 
         Endpoint data must not be handed back: libpmix 5 frees its bytes although they are ours.
         """
-        infos: list[Info] = [(c.GROUP_MEMBERSHIP, c.DATA_ARRAY, (c.PROC, self._expand(procs)))]
+        members = self.groups[name] = self._expand(procs)
+        infos: list[Info] = [(c.GROUP_MEMBERSHIP, c.DATA_ARRAY, (c.PROC, members))]
         if any(key == c.GROUP_ASSIGN_CONTEXT_ID and value for key, _, value in directives):
             self._contexts += 1
             infos.append((c.GROUP_CONTEXT_ID, c.SIZE, self._contexts))
         self._answers.infos((reply, cbdata), c.SUCCESS, infos)
+        return []
+
+    def _ungroup(self, name: str) -> Events:
+        self.groups.pop(name, None)
         return []
 
     def _expand(self, procs: list[Proc]) -> list[Proc]:
@@ -182,6 +195,8 @@ class Requests:
     def forget(self, nspace: str) -> None:
         """A job is over: nothing of its ranks is kept."""
         self.connected = {proc for proc in self.connected if proc[0] != nspace}
+        for name in [name for name, members in self.psets.items() if any(proc[0] == nspace for proc in members)]:
+            del self.psets[name]
 
     def close(self) -> None:
         """The library is about to end."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lwkpm.pmi.pmix.job import Node
     from lwkpm.pmi.pmix.requests import Fence, Modex
     from lwkpm.pmi.pmix.values import Info, Proc
+    from lwkpm.pmi.pmix.view import JobView
 
 # The components that every client from PMIx 3 on has. With gds shmem2 on offer a PMIx 3 client prints a page about a
 # missing component (open-mpi/ompi#12146); munge needs its daemon inside the container.
@@ -73,7 +74,7 @@ class PmixServer:
         # 5.0.11 reports an "error" for every 4.x client that connects, on stderr: that is not for the user's screen.
         self._messages_fd = os.memfd_create("lwkpm-libpmix-messages", os.MFD_CLOEXEC)
         self._upcalls = Upcalls(self._queue, self._write_fd)
-        self._requests = Requests(self._jobs)
+        self._requests = Requests(self._jobs, hostname)
         PmixServer._used = True
         infos: list[Info] = [
             (c.SERVER_TMPDIR, c.STRING, tmpdir),
@@ -127,6 +128,15 @@ class PmixServer:
     def modex_handler(self, handler: Callable[[Modex], None]) -> None:
         self._requests.modex_handler = handler
 
+    @property
+    def view(self) -> JobView | None:
+        """What queries are told of living processes; None: only what was registered."""
+        return self._requests.view
+
+    @view.setter
+    def view(self, view: JobView | None) -> None:
+        self._requests.view = view
+
     def fileno(self) -> int:
         """Readable when `dispatch` has something to do."""
         return self._read_fd
@@ -177,7 +187,7 @@ class PmixServer:
         if nodes is None:
             nodes = [(hostname, sorted(range(len(appnums)), key=lambda rank: local_ranks[rank]))]
         here = [host for host, _ in nodes].index(hostname)
-        job = Job(appnums, parent, psets, spread=len(nodes) > 1)
+        job = Job(appnums, parent, psets, [host for host, _ in nodes])
         infos = job_infos(nspace, appnums, nodes, here, universe_size)
         infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *spawned_infos(parent), *extra]
         array, count, _keep = make_infos([*infos, *proc_infos(job, nodes)])
@@ -193,8 +203,8 @@ class PmixServer:
         array = ffi.new("pmix_proc_t[]", len(members))
         for index, member in enumerate(members):
             fill_proc(array[index], member)
-        status = self._lib.PMIx_server_define_process_set(array, len(members), encode(name))
-        self._check(status, "PMIx_server_define_process_set")
+        self._lib.PMIx_server_define_process_set(array, len(members), encode(name))  # 4.2.2's status is not set
+        self._requests.psets[name] = members
 
     def register_client(self, nspace: str, rank: int, uid: int, gid: int) -> None:
         """Admit a rank: ids are those its process shows to the kernel here (psec native compares them)."""

@@ -124,9 +124,12 @@ class Upcalls:
         # libpmix has told its local clients before it asks the host to tell other nodes.
         return c.OPERATION_SUCCEEDED
 
-    def _query(self, _proc: Any, queries: Any, nqueries: int, reply: Any, token: Any) -> int:
-        keys = [key for index in range(nqueries) for key in read_strings(queries[index].keys)]
-        return self._put("query", keys, reply, token)
+    def _query(self, proc: Any, queries: Any, nqueries: int, reply: Any, token: Any) -> int:
+        asked = [
+            (read_strings(queries[index].keys), read_infos(queries[index].qualifiers, queries[index].nqual))
+            for index in range(nqueries)
+        ]
+        return self._put("query", read_proc(proc), asked, reply, token)
 
     def _log(self, proc: Any, data: Any, ndata: int, _directives: Any, _ndirs: int, reply: Any, token: Any) -> int:
         return self._put("log", read_proc(proc), read_infos(data, ndata), reply, token)
@@ -137,6 +140,6 @@ class Upcalls:
         if op == c.GROUP_DESTRUCT:
             # To be answered at once: 5.0.11 asks a second time for the same local group when we answer later, then
             # uses the tracker that the first answer freed (pmix_server_grpdestruct lacks a return).
-            return c.OPERATION_SUCCEEDED
+            return self._put_done("ungroup", text(name))
         members = read_procs(procs, nprocs)
         return self._put("group", text(name), members, read_infos(directives, ndirs), reply, token)
