@@ -10,8 +10,10 @@ import datetime as dt
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -24,7 +26,7 @@ from tools.images.recipes import MPI4PY
 from tools.images.sources import ROOT
 from tools.mpi4py_suite.collect import AT_END, AT_START, Outcomes, collect
 from tools.mpi4py_suite.compare import Pair, modules_of, table
-from tools.mpi4py_suite.launch import DONOR, TESTS, Order, Target
+from tools.mpi4py_suite.launch import DONOR, MARK, PREFIX, TESTS, Order, Target, end_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +105,11 @@ def retry(pair: Pair, target: Target, order: Order, idle_s: float) -> None:
 
 def say(target: Target, ranks: int, side: str, outcomes: Outcomes) -> None:
     """Progress, on stderr."""
-    print(f"{target.name} -n {ranks} {side}: {outcomes.counts()} in {outcomes.seconds:.0f} s", file=sys.stderr)
+    print(
+        time.strftime("%T"),
+        f"{target.name} -n {ranks} {side}: {outcomes.counts()} in {outcomes.seconds:.0f} s",
+        file=sys.stderr,
+    )
 
 
 def report(pairs: list[Pair]) -> dict[str, Any]:
@@ -136,13 +142,17 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 def main(words: list[str]) -> int:
     """0, or 1 when lwkpm-run is worse anywhere."""
     given = parse_arguments(words)
+    os.environ[MARK] = PREFIX
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_all)
     folder = build_test_image("mpi4py")
     names = modules(folder, given.modules)
     if given.exclude:
         names = tuple(name for name in names if not re.search(given.exclude, name))
     order = Order(names, numpy=given.numpy)
     with ExitStack() as stack, ThreadPoolExecutor(given.jobs) as pool:
-        chosen = [(target, ranks) for target in targets(folder, stack, given.mpi) for ranks in given.ranks or RANKS]
+        found = list(targets(folder, stack, given.mpi))
+        chosen = [(target, ranks) for ranks in given.ranks or RANKS for target in found]
         pairs = list(pool.map(lambda one: run_pair(folder, one[0], one[1], order, given), chosen))
     print(table(pairs))
     if given.json:

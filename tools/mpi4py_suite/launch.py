@@ -8,12 +8,17 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.bench_cases import LWKPM_RUN, PLAIN_ENV, own_launcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RECORDER = Path(__file__).with_name("recorder.py")
 TESTS = "/opt/mpi4py/test"
@@ -22,14 +27,18 @@ TOTAL_S = 1200.0
 POLL_S = 0.1
 STOP_S = 15.0  # between TERM and KILL
 MARK = "SUITE_MARK"  # in the environment of a launch's ranks
+PREFIX = f"lwks-{os.getpid()}-"  # of the marks and directories of all launches of this process
 TAIL = 400
 
 DONOR = "impi-2021.13.1"  # its wheel still has a libfabric
-# The same for both sides. Open MPI: four ranks share two cores. Intel MPI: it spawns over libfabric only, and mpi4py's
-# tests spawn with it only without matched probes (mpitestutil.disable_mpi_spawn).
-FAMILY_ENV = {
-    "mpich": {},
+# By family or name, the same for both sides. Without the yields four waiting ranks on two cores take twenty times as
+# long. Intel MPI spawns over libfabric only, and mpi4py's tests spawn with it only without matched probes
+# (mpitestutil.disable_mpi_spawn).
+SHARED_ENV = {
+    "mpich-4.3.2": {"MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"},
     "impi": {
+        "I_MPI_THREAD_YIELD": "3",
+        "I_MPI_WAIT_MODE": "1",
         "I_MPI_FABRICS": "shm:ofi",
         "FI_PROVIDER": "tcp",
         "FI_PROVIDER_PATH": f"/opt/{DONOR}/lib/libfabric/prov",
@@ -40,8 +49,6 @@ FAMILY_ENV = {
 }
 # For the own launchers only: spawned ranks need slots as well, and there is no ssh in the image.
 OWN_ENV = {
-    "mpich": {},
-    "impi": {},
     "openmpi": {
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
         "OMPI_MCA_plm_rsh_agent": "false",
@@ -64,7 +71,8 @@ class Target:
 
     def settings(self, mark: str) -> dict[str, str]:
         """What the ranks need in their environment on both sides."""
-        named = {"LD_LIBRARY_PATH": "{prefix}/lib", **self.env, **FAMILY_ENV[self.family], MARK: mark}
+        shared = {**SHARED_ENV.get(self.family, {}), **SHARED_ENV.get(self.name, {})}
+        named = {"LD_LIBRARY_PATH": "{prefix}/lib", **self.env, **shared, MARK: mark}
         return {name: value.replace("{prefix}", self.prefix) for name, value in named.items()}
 
 
@@ -87,40 +95,71 @@ class Attempt:
     seconds: float = 0.0
 
 
+class Cores:
+    """Waiting ranks spin: launches that together have more ranks than there are cores only hinder each other."""
+
+    def __init__(self) -> None:
+        self.count = self.free = len(os.sched_getaffinity(0))
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, ranks: int) -> Iterator[None]:
+        """Wait for a core for each rank, at most for all cores."""
+        wanted = min(ranks, self.count)
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= wanted)
+            self.free -= wanted
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free += wanted
+                self.changed.notify_all()
+
+
+CORES = Cores()
+
+
 def command_of(side: str, target: Target, ranks: int, mark: str, program: tuple[str, ...]) -> tuple[str, ...]:
     """The whole command line of one side."""
     settings = target.settings(mark)
     if side == "lwkpm":
         given = tuple(word for name, value in settings.items() for word in ("-x", f"{name}={value}"))
         return (str(LWKPM_RUN), "-n", str(ranks), *given, target.root, *program)
-    words = [f"{name}={value}" for name, value in {**settings, **OWN_ENV[target.family]}.items()]
+    words = [f"{name}={value}" for name, value in {**settings, **OWN_ENV.get(target.family, {})}.items()]
     return (*target.enter, "env", *words, *own_launcher(target.family, target.prefix), "-n", str(ranks), *program)
 
 
 def launch(side: str, target: Target, ranks: int, order: Order, idle_s: float) -> Attempt:
-    """Run the order in `ranks` ranks. Nothing of it is left afterwards."""
-    work = Path(tempfile.mkdtemp(prefix="lwks-", dir="/tmp"))
+    """Run the order in `ranks` ranks when there are cores for it. Nothing of it is left afterwards."""
+    work = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
     try:
-        shutil.copy(RECORDER, work / "recorder.py")
-        facts = {"tests": TESTS, "modules": order.modules, "skip": order.skip, "numpy": order.numpy}
-        (work / "order.json").write_text(json.dumps(facts))
-        program = ("python3", f"{work}/recorder.py", f"{work}/order.json")
-        started_s = time.monotonic()
-        with (work / "output").open("wb") as output:
-            process = subprocess.Popen(
-                command_of(side, target, ranks, work.name, program),
-                env={**PLAIN_ENV, "TMPDIR": str(work)},
-                cwd=work,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        status = watch(process, work, idle_s)
-        end_strays(work.name)
-        return attempt_of(work, ranks, status, time.monotonic() - started_s)
+        with CORES.taken(ranks):
+            return run_in(work, side, target, ranks, order, idle_s)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def run_in(work: Path, side: str, target: Target, ranks: int, order: Order, idle_s: float) -> Attempt:
+    """Write the order into `work`, and run it there."""
+    shutil.copy(RECORDER, work / "recorder.py")
+    facts = {"tests": TESTS, "modules": order.modules, "skip": order.skip, "numpy": order.numpy}
+    (work / "order.json").write_text(json.dumps(facts))
+    program = ("python3", f"{work}/recorder.py", f"{work}/order.json")
+    started_s = time.monotonic()
+    with (work / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command_of(side, target, ranks, work.name, program),
+            env={**PLAIN_ENV, "TMPDIR": str(work), MARK: work.name},
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    status = watch(process, work, idle_s)
+    end_strays(work.name)
+    return attempt_of(work, ranks, status, time.monotonic() - started_s)
 
 
 def watch(process: subprocess.Popen[bytes], work: Path, idle_s: float) -> int | None:
@@ -148,8 +187,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def end_all(signal_number: int, _frame: object) -> None:
+    """Signal handler: end everything that this process has started, and itself."""
+    end_strays(PREFIX)
+    for path in Path("/tmp").glob(f"{PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    os._exit(128 + signal_number)
+
+
 def end_strays(mark: str) -> None:
-    """Kill what a launcher left: the processes that carry this launch's mark in their environment."""
+    """Kill what a launcher left: processes that carry a mark beginning like this in their environment."""
     wanted = f"{MARK}={mark}".encode()
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         try:
