@@ -42,13 +42,6 @@ def open_wake_pair() -> tuple[int, int]:
     return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _on_registered(_status: int, _data: object) -> None:
-    """A client was admitted; the only failures are a full memory and an unknown job, which registering it excludes."""
-
-
-_registered = ffi.callback("pmix_op_cbfunc_t", _on_registered)  # lives as long as the library may call it
-
-
 class PmixServer:
     """Serves PMIx to the ranks of this node. One per process: libpmix 4.2 and 5.0 abort when initialised again.
 
@@ -66,6 +59,10 @@ class PmixServer:
         self._lib = library.functions
         self.library = library.path
         self.version = ".".join(map(str, library.version))
+        # The callback of calls whose end nobody awaits: it must be there, or the call waits for libpmix's thread (0.2 ms
+        # a rank), and it must be C, or that thread waits for the interpreter's lock each time (0.25 ms a rank). Any
+        # function without effect will do; arguments that it does not take do no harm in the C ABIs of Linux.
+        self._nothing = ffi.cast("pmix_op_cbfunc_t", ffi.addressof(self._lib, "PMIx_Get_version"))
         self._running = False
         self._environments: dict[str, list[str]] = {}
         self._jobs: dict[str, Job] = {}
@@ -209,9 +206,8 @@ class PmixServer:
     def register_client(self, nspace: str, rank: int, uid: int, gid: int) -> None:
         """Admit a rank: ids are those its process shows to the kernel here (psec native compares them)."""
         proc = make_proc(nspace, rank)
-        # With a callback the call does not wait for the progress thread (0.2 ms per rank). The rank cannot come too
-        # early: its connection is served by the same thread, after this.
-        status = self._lib.PMIx_server_register_client(proc, uid, gid, NULL, _registered, NULL)
+        # The rank cannot come too early: its connection is served by the same thread, after this.
+        status = self._lib.PMIx_server_register_client(proc, uid, gid, NULL, self._nothing, NULL)
         self._check(status, "PMIx_server_register_client")
 
     def environment(self, nspace: str, rank: int) -> list[str]:
@@ -274,11 +270,11 @@ class PmixServer:
 
     def deregister_client(self, nspace: str, rank: int) -> None:
         """Forget a rank, for instance one that ended."""
-        self._lib.PMIx_server_deregister_client(make_proc(nspace, rank), _registered, NULL)
+        self._lib.PMIx_server_deregister_client(make_proc(nspace, rank), self._nothing, NULL)
 
     def deregister_job(self, nspace: str) -> None:
         """Forget a job and its ranks."""
-        self._lib.PMIx_server_deregister_nspace(encode(nspace), _registered, NULL)
+        self._lib.PMIx_server_deregister_nspace(encode(nspace), self._nothing, NULL)
         self._environments.pop(nspace, None)
         self._jobs.pop(nspace, None)
         self._requests.forget(nspace)
