@@ -146,8 +146,9 @@ class Agent:
             return
         first_environment = self._environments
         world.plan = world.plan.replace(apps=tuple(map(self._complete, world.plan.apps, world.plan.job.apps)))
+        common = self._service.common_entries(world)
         for number, app in enumerate(world.plan.apps):
-            self._links[app.container].environment(first_environment + number, app.env)
+            self._links[app.container].environment(first_environment + number, [*app.env, *common])
         self._environments += len(world.plan.apps)
         for rank in world.ranks:
             self._spawn(rank, first_environment + rank.proc.app)

@@ -104,14 +104,19 @@ class PmiService:
             extra=[STOP_IN_INIT] if self._stop_in_init else (),
         )
 
+    def common_entries(self, namespace: Namespace) -> list[str]:
+        """``NAME=value`` that all ranks of a world need to find the servers."""
+        entries = self.pmix.common_environment(namespace.plan.nspace) if self.pmix is not None else []
+        return [*entries, *(self._wire.common_entries if self._wire is not None else ())]
+
     def wire_up(self, rank: Rank) -> tuple[int, list[str]]:
-        """A rank's own wire-up: the descriptor to hand it (-1: none) and its environment."""
+        """A rank's own part: the descriptor to hand it (-1: none) and its environment."""
         entries: list[str] = []
         child_fd = -1
         if self.pmix is not None:
             nspace = rank.namespace.plan.nspace
             self.pmix.register_client(nspace, rank.number, os.geteuid(), os.getegid())
-            entries += self.pmix.environment(nspace, rank.number)
+            entries.append(f"PMIX_RANK={rank.number}")
         if self._wire is not None:
             child_fd, more = self._wire.wire_up(rank)
             entries += more

@@ -203,6 +203,11 @@ class WireClients:
         if self._server is not None:  # the others may look at its keys
             self.job(namespace)
 
+    @property
+    def common_entries(self) -> tuple[str, ...]:
+        """The part of the ranks' environment that is the same for all."""
+        return () if self._listener is not None else (f"PMI_FD={PMI_FD}",)
+
     def wire_up(self, rank: Rank) -> tuple[int, list[str]]:
         """(the descriptor to hand to a rank, -1: none; its environment)."""
         if self._listener is not None:
@@ -212,7 +217,7 @@ class WireClients:
         ours, theirs = socket.socketpair()
         channel = self._by_rank[rank] = Channel(self, ours, rank)
         self._all.append(channel)
-        return theirs.detach(), [f"PMI_FD={PMI_FD}"]
+        return theirs.detach(), []
 
     def connect(self, channel: Channel, rank: Rank | None) -> Connection:
         """The engine's side of a channel whose client has begun to speak."""

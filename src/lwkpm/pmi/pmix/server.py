@@ -211,16 +211,19 @@ class PmixServer:
         self._check(status, "PMIx_server_register_client")
 
     def environment(self, nspace: str, rank: int) -> list[str]:
-        """``NAME=value`` for a rank's process.
+        """``NAME=value`` for a rank's process."""
+        return [*self.common_environment(nspace), f"PMIX_RANK={rank}"]
 
-        PMIx_server_setup_fork is asked once per job: measured with 4.2.2 and 5.0.11, only PMIX_RANK differs between
-        ranks of a job.
+    def common_environment(self, nspace: str) -> list[str]:
+        """``NAME=value`` for all ranks of a job; what remains for each is PMIX_RANK.
+
+        So it is measured with 4.2.2 and 5.0.11, and PMIx_server_setup_fork is asked once per job.
         """
         common = self._environments.get(nspace)
         if common is None:
-            common = [entry for entry in self.setup_fork(nspace, rank) if not entry.startswith("PMIX_RANK=")]
+            common = [entry for entry in self.setup_fork(nspace, 0) if not entry.startswith("PMIX_RANK=")]
             self._environments[nspace] = common
-        return [*common, f"PMIX_RANK={rank}"]
+        return common
 
     def setup_fork(self, nspace: str, rank: int) -> list[str]:
         """What PMIx_server_setup_fork gives for one rank."""
