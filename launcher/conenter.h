@@ -79,6 +79,10 @@ int make_file_in_root(int root_fd, const char *path); /* an empty file unless th
 
 bool find_mpi_library(int proc_fd, pid_t pid, char *path, size_t size);
 
+/* --- warm.c: a program's files read ahead of its ranks ------------------------------------------------------- */
+
+void warm_up(const struct setup *s, const char *program, const char *path);
+
 /* --- rank.c: one rank --------------------------------------------------------------------------------------- */
 
 struct rank_start {

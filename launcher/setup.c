@@ -385,11 +385,17 @@ static int op_nofile(struct setup *s, const char *const *w, int n) {
     return 0;
 }
 
+static int op_warm(struct setup *s, const char *const *w, int n) {
+    (void)n;
+    warm_up(s, w[0], w[1]);
+    return 0;
+}
+
 static const struct operation operations[] = {
     {"unshare", 1, op_unshare}, {"scratch", 1, op_scratch}, {"root", 1, op_root},   {"mkdir", 1, op_mkdir},
     {"bind", 3, op_bind},       {"loop", 5, op_loop},       {"fuse", 2, op_fuse},   {"overlay", 4, op_overlay},
     {"proc", 1, op_proc},       {"addline", 3, op_addline}, {"pivot", 0, op_pivot}, {"nofile", 1, op_nofile},
-    {"target", 4, op_target},
+    {"target", 4, op_target},   {"warm", 2, op_warm},
 };
 
 static int run_operation(struct setup *s, const char *const *words, int n) {

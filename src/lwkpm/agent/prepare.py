@@ -132,8 +132,16 @@ class Planner:
         env.update(entry.partition("=")[::2] for entry in common)
         env["PWD"] = cwd
         self._add_shim(container, app, cwd, env)
+        self._add_warming(container, app, cwd, env)
         entries = tuple(f"{name}={value}" for name, value in env.items())
         return AppPlan(argv=app.argv, container=container, env=entries, cwd=cwd, pset=app.pset)
+
+    def _add_warming(self, container: int, app: AppContext, cwd: str, env: Mapping[str, str]) -> None:
+        """Have a program's files read while the agent is not ready for its ranks."""
+        plan = self._containers[container]
+        if plan.mounted:
+            program = os.path.join(cwd, app.argv[0]) if "/" in app.argv[0] else app.argv[0]
+            self._containers[container] = plan.replace(ops=(*plan.ops, ("warm", program, env["PATH"])))
 
     def _add_shim(self, container: int, app: AppContext, cwd: str, env: dict[str, str]) -> None:
         """Give a program that calls a PMI library our own, by `env` and by mounts in its container."""
