@@ -108,7 +108,7 @@ def build_test_image(name: str) -> Path:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         root = make_tree(recipe, work)
-        pack(root, work / "image.sqfs")
+        pack(root, work / "image.sqfs", "zstd")
         write_manifest(recipe, root, work / "image.json", started_s)
         work.chmod(0o755)
         work.rename(final)
@@ -135,7 +135,7 @@ def build_demo() -> Path:
         root = make_tree(DEMO, work)
         for mpi in DEMO.wheels:
             place_demo_program(root, mpi.family, mpi.prefix)
-        pack(root, work / "demo.sqfs")
+        pack(root, work / "demo.sqfs", "lz4")
         write_manifest(DEMO, root, manifest, started_s)
         (work / "demo.sqfs").rename(target)
         shutil.rmtree(work)
