@@ -89,16 +89,22 @@ def drive_mpi(
     return drive(library, ranks, *option, str(program), *arguments, env=env, driver=driver)
 
 
-def drive_c(
-    tmp_path: Path, library: str, ranks: int, source: str, *arguments: str, options: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Compile a PMIx client with Debian's headers and library (4.2.2) and run it; one that ends badly harms nobody."""
+def compile_c(tmp_path: Path, source: str) -> Path:
+    """A PMIx client or tool, compiled with Debian's headers and library (4.2.2)."""
     include = DEBIAN_LIBRARY.parents[1] / "include"
     if not (include / "pmix.h").exists() or not shutil.which("gcc"):
         pytest.skip("gcc or libpmix-dev is missing")
     program, lib = tmp_path / Path(source).stem, DEBIAN_LIBRARY.parent
     command = ["gcc", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(HERE / "pmix_programs" / source)]
     subprocess.run([*command, f"-I{include}", f"-L{lib}", "-lpmix", f"-Wl,-rpath,{lib}"], check=True)
+    return program
+
+
+def drive_c(
+    tmp_path: Path, library: str, ranks: int, source: str, *arguments: str, options: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Run ranks of a PMIx client; one that ends badly harms nobody."""
+    program = compile_c(tmp_path, source)
     return drive(library, ranks, "--no-kill", *options, str(program), *arguments, driver="pmix_agent.py")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lwkpm.pmi.pmix import constants as c
-from lwkpm.pmi.pmix.values import NULL, encode, ffi, make_infos, make_pdata
+from lwkpm.pmi.pmix.values import NULL, encode, ffi, make_infos, make_pdata, make_proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ class Answers:
         reply, cbdata = token
         if self._open:
             reply(status, ffi.new("char[]", encode(nspace)), cbdata)
+
+    def admitted(self, token: Token, status: int, proc: Proc) -> None:
+        """Answer a tool; libpmix copies its identity before it returns."""
+        reply, cbdata = token
+        if self._open:
+            reply(status, make_proc(*proc), cbdata)
 
     def modex(self, token: Token, status: int, data: bytes) -> None:
         """Answer a fence or a direct modex; `data` may hold NUL bytes."""

@@ -71,6 +71,8 @@ COMPRESSED_BYTE_OBJECT = 59
 SERVER_TMPDIR = "pmix.srvr.tmpdir"
 SYSTEM_TMPDIR = "pmix.sys.tmpdir"
 SERVER_NSPACE = "pmix.srv.nspace"
+SERVER_TOOL_SUPPORT = "pmix.srvr.tool"
+IOF_LOCAL_OUTPUT = "pmix.iof.local"
 SERVER_RANK = "pmix.srv.rank"
 
 # Attributes: job.

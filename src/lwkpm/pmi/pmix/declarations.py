@@ -28,6 +28,7 @@ typedef struct { char *bytes; size_t size; } pmix_byte_object_t;
 typedef struct { char *envar; char *value; char separator; } pmix_envar_t;
 typedef struct { pmix_data_type_t type; size_t size; void *array; } pmix_data_array_t;
 typedef struct { long tv_sec; long tv_usec; } lwkpm_timeval_t;
+typedef struct { unsigned short length; char *program; } lwkpm_filter_t;
 
 typedef struct {
     pmix_proc_t proc; char *hostname; char *executable_name; int32_t pid; int exit_code; uint8_t state;
@@ -126,14 +127,9 @@ typedef pmix_status_t (*lwkpm_group_fn)(int op, char *group, const pmix_proc_t *
                                         const pmix_info_t *directives, size_t ndirs, pmix_info_cbfunc_t cbfunc,
                                         void *cbdata);
 typedef void (*lwkpm_tool_fn)(pmix_info_t *info, size_t ninfo, pmix_tool_connection_cbfunc_t cbfunc, void *cbdata);
-typedef pmix_status_t (*lwkpm_allocate_fn)(const pmix_proc_t *proc, uint8_t directive, const pmix_info_t *info,
-                                           size_t ninfo, pmix_info_cbfunc_t cbfunc, void *cbdata);
 typedef pmix_status_t (*lwkpm_job_control_fn)(const pmix_proc_t *proc, const pmix_proc_t *targets, size_t ntargets,
                                               const pmix_info_t *directives, size_t ndirs,
                                               pmix_info_cbfunc_t cbfunc, void *cbdata);
-typedef pmix_status_t (*lwkpm_monitor_fn)(const pmix_proc_t *proc, const pmix_info_t *monitor, pmix_status_t error,
-                                          const pmix_info_t *directives, size_t ndirs, pmix_info_cbfunc_t cbfunc,
-                                          void *cbdata);
 typedef pmix_status_t (*lwkpm_iof_fn)(const pmix_proc_t *procs, size_t nprocs, const pmix_info_t *directives,
                                       size_t ndirs, uint16_t channels, pmix_op_cbfunc_t cbfunc, void *cbdata);
 typedef pmix_status_t (*lwkpm_stdin_fn)(const pmix_proc_t *proc, const pmix_proc_t *targets, size_t ntargets,
@@ -176,6 +172,7 @@ typedef struct {
 } pmix_server_module_t;
 """
 
+# From the C library, which libpmix pulls in: free and prctl. pmix_host_server is libpmix's copy of our module.
 FUNCTIONS = """
 const char *PMIx_Get_version(void);
 const char *PMIx_Error_string(pmix_status_t status);
@@ -194,6 +191,8 @@ pmix_status_t PMIx_server_IOF_deliver(const pmix_proc_t *source, uint16_t channe
                                       const pmix_info_t *info, size_t ninfo, pmix_op_cbfunc_t cbfunc, void *cbdata);
 pmix_status_t PMIx_server_define_process_set(const pmix_proc_t *members, size_t nmembers, const char *name);
 void free(void *pointer);
+int prctl(int option, unsigned long first, unsigned long second, unsigned long third, unsigned long fourth);
+extern pmix_server_module_t pmix_host_server;
 """
 
 SOURCE = TYPES + REPLIES + UPCALLS + MODULE_STRUCT + FUNCTIONS

@@ -61,3 +61,36 @@ class PmixSpawnRequested(PmixEvent):
     commands: tuple[PmixCommand, ...]
     info: tuple[Info, ...]
     answer: Callable[[int, str], None]
+
+
+class PmixJobControl(PmixEvent):
+    """A rank, or a tool, wants processes of a job that it may act on ended, stopped or signalled.
+
+    `targets` are (nspace, rank or RANK_WILDCARD); `action` is kill, terminate, signal, pause or resume; `answer` takes
+    a PMIx status, once, at any later time.
+    """
+
+    targets: tuple[tuple[str, int], ...]
+    action: str
+    signal: int
+    answer: Callable[[int], None]
+
+
+class PmixIofPull(PmixEvent):
+    """Somebody wants output from now on, or (`stop`) no more; who is not told. For the log: see `iof_wanted`."""
+
+    targets: tuple[tuple[str, int], ...]
+    channels: tuple[str, ...]
+    stop: bool
+
+
+class PmixStdin(PmixEvent):
+    """A tool sends input to ranks; `eof` = this is the end."""
+
+    targets: tuple[tuple[str, int], ...]
+    data: bytes
+    eof: bool
+
+
+class PmixToolConnected(PmixEvent):
+    """A tool of our user was let in under this name."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lwkpm.pmi.pmix.events import PmixEvent
+    from lwkpm.pmi.pmix.forwarding import Pulls
     from lwkpm.pmi.pmix.job import Job
     from lwkpm.pmi.pmix.values import Info, Proc
     from lwkpm.pmi.pmix.view import JobView
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 RECORDS = (
     *("connected", "finalized", "aborted", "fence", "modex", "publish", "lookup", "unpublish"),
-    *("spawn", "connect", "query", "log", "group", "ungroup"),
+    *("spawn", "connect", "query", "log", "group", "ungroup", "control", "pull", "stdin", "tool"),
 )
 LOG_STREAMS = {c.LOG_STDERR: "stderr", c.LOG_STDOUT: "stdout"}
 
@@ -57,14 +58,19 @@ class Modex:
 class Requests:
     """Handlers by record name; each returns the events it makes."""
 
-    def __init__(self, jobs: Mapping[str, Job], hostname: str) -> None:
+    def __init__(
+        self, jobs: Mapping[str, Job], hostname: str, define_pset: Callable[[str, Sequence[Proc]], None]
+    ) -> None:
         self._answers = Answers()
         self._names = Names()
-        self._jobs = jobs  # by namespace; the server's own, so always current
+        self.jobs = jobs  # by namespace; the server's own, so always current
         self._hostname = hostname
         self.view: JobView | None = None
         self.psets: dict[str, Sequence[Proc]] = {}
         self.groups: dict[str, Sequence[Proc]] = {}
+        self.define_pset = define_pset
+        self.tools: set[str] = set()  # namespaces
+        self.pulls: Pulls | None = None
         self.connected: set[Proc] = set()  # let in and not yet finalized or ended
         self._contexts = 0
         self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
@@ -82,9 +88,14 @@ class Requests:
 
     def _finalized(self, proc: Proc) -> Events:
         self.connected.discard(proc)
+        self.tools.discard(proc[0])
+        if proc[0] not in self.jobs:
+            return []  # a tool
         return [PmixFinalized(nspace=proc[0], rank=proc[1])]
 
     def _aborted(self, proc: Proc, status: int, message: str, targets: list[Proc]) -> Events:
+        if proc[0] not in self.jobs:
+            return []  # a tool that gives up takes nobody with it
         named = () if (proc[0], c.RANK_WILDCARD) in targets else tuple(targets)
         return [PmixAborted(nspace=proc[0], rank=proc[1], status=status, message=message, targets=named)]
 
@@ -121,7 +132,16 @@ class Requests:
     def _spawn(self, proc: Proc, infos: list[Info], commands: list[Any], reply: Any, cbdata: Any) -> Events:
         from lwkpm.pmi.pmix.spawn import spawn
 
-        return spawn(self._answers, proc, infos, commands, (reply, cbdata))
+        # Without any directive libpmix does not forward either (pmix_server_spawn).
+        done = self._forwarder(infos) if infos and proc[0] in self.tools else None
+        return spawn(self._answers, proc, infos, commands, (reply, cbdata), done)
+
+    def _forwarder(self, infos: list[Info]) -> Callable[[str], None]:
+        """What notes that libpmix forwards the output of a new job to the tool that spawned it."""
+        from lwkpm.pmi.pmix.forwarding import Pulls, spawn_channels
+
+        pulls = self.pulls = self.pulls or Pulls()
+        return lambda nspace: pulls.start([(nspace, c.RANK_WILDCARD)], spawn_channels(infos))
 
     def _connect(self, procs: list[Proc], reply: Any, cbdata: Any) -> Events:
         """Connect and disconnect of ranks that are not all here; those of this node libpmix does by itself.
@@ -133,7 +153,7 @@ class Requests:
 
     def _trouble_with(self, procs: list[Proc]) -> int:
         """PMIX_SUCCESS when ranks of other nodes take part; with none there, why libpmix did not do it by itself."""
-        jobs = [self._jobs.get(nspace) for nspace, _ in procs]
+        jobs = [self.jobs.get(nspace) for nspace, _ in procs]
         if None in jobs:
             return c.ERR_INVALID_NAMESPACE
         known = [(job, rank) for job, (_, rank) in zip(jobs, procs) if job is not None]
@@ -145,7 +165,7 @@ class Requests:
         from lwkpm.pmi.pmix.query import World, answer_queries
 
         world = World(
-            jobs=self._jobs,
+            jobs=self.jobs,
             psets=self.psets,
             groups=self.groups,
             hostname=self._hostname,
@@ -167,7 +187,7 @@ class Requests:
 
         Endpoint data must not be handed back: libpmix 5 frees its bytes although they are ours.
         """
-        members = self.groups[name] = self._expand(procs)
+        members = self.groups[name] = self.expand(procs)
         infos: list[Info] = [(c.GROUP_MEMBERSHIP, c.DATA_ARRAY, (c.PROC, members))]
         if any(key == c.GROUP_ASSIGN_CONTEXT_ID and value for key, _, value in directives):
             self._contexts += 1
@@ -179,11 +199,52 @@ class Requests:
         self.groups.pop(name, None)
         return []
 
-    def _expand(self, procs: list[Proc]) -> list[Proc]:
+    def _control(self, proc: Proc, targets: list[Proc], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+        from lwkpm.pmi.pmix.control import control
+
+        return control(self, (proc, targets, directives), self._status_answer(reply, cbdata))
+
+    def _status_answer(self, reply: Any, cbdata: Any) -> Callable[[int], None]:
+        """What answers a request with a status and no data, once."""
+        open_tokens = [(reply, cbdata)]
+
+        def answer(status: int) -> None:
+            if open_tokens:
+                self._answers.infos(open_tokens.pop(), status, [])
+
+        return answer
+
+    def _pull(self, targets: list[Proc], directives: list[Info], channels: int) -> Events:
+        from lwkpm.pmi.pmix.forwarding import Pulls, pull
+
+        self.pulls = self.pulls or Pulls()
+        return pull(self.pulls, targets, directives, channels)
+
+    def _stdin(
+        self, proc: Proc, targets: list[Proc], directives: list[Info], data: bytes, reply: Any, cbdata: Any
+    ) -> Events:
+        from lwkpm.pmi.pmix.forwarding import stdin
+
+        status, events = stdin(self, proc, targets, directives, data)
+        self._answers.done((reply, cbdata), status)
+        return events
+
+    def _tool(self, infos: list[Info], reply: Any, cbdata: Any) -> Events:
+        from lwkpm.pmi.pmix.events import PmixToolConnected
+        from lwkpm.pmi.pmix.tools import admit
+
+        status, proc = admit(infos, self.jobs, self.tools)
+        self._answers.admitted((reply, cbdata), status, proc)
+        if status != c.SUCCESS:
+            return []
+        self.tools.add(proc[0])
+        return [PmixToolConnected(nspace=proc[0], rank=proc[1])]
+
+    def expand(self, procs: Sequence[Proc]) -> list[Proc]:
         """Every rank of a job in place of its wildcard."""
         found: list[Proc] = []
         for nspace, rank in procs:
-            job = self._jobs.get(nspace)
+            job = self.jobs.get(nspace)
             ranks = [rank] if rank != c.RANK_WILDCARD else range(job.size if job else 0)
             found += [(nspace, member) for member in ranks]
         return found

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 # The components that every client from PMIx 3 on has. With gds shmem2 on offer a PMIx 3 client prints a page about a
 # missing component (open-mpi/ompi#12146); munge needs its daemon inside the container.
 # hwloc need not look at the machine for it (half of the start's time): ranks are told no topology and look themselves.
-SERVER_SETTINGS = {"PMIX_MCA_gds": "hash", "PMIX_MCA_psec": "native", "HWLOC_COMPONENTS": "no_os,stop"}
+SERVER_SETTINGS = {
+    "PMIX_MCA_gds": "hash",
+    "PMIX_MCA_psec": "native",
+    "HWLOC_COMPONENTS": "no_os,stop",
+}
 FINE = (c.SUCCESS, c.OPERATION_SUCCEEDED)
 STOP_LIMIT_S = 2.0  # measured 1-4 ms
 NO_PSETS: Mapping[str, Sequence[int]] = {}
@@ -52,16 +56,16 @@ class PmixServer:
 
     _used = False
 
-    def __init__(self, library_path: str | None, tmpdir: str, hostname: str) -> None:
+    def __init__(self, library_path: str | None, tmpdir: str, hostname: str, *, tools: bool = False) -> None:
         if PmixServer._used:
             raise RuntimeError("a process can have one PmixServer only, even after stop()")
         library = find_library(library_path)
         self._lib = library.functions
         self.library = library.path
         self.version = ".".join(map(str, library.version))
-        # The callback of calls whose end nobody awaits: it must be there, or the call waits for libpmix's thread (0.2 ms
-        # a rank), and it must be C, or that thread waits for the interpreter's lock each time (0.25 ms a rank). Any
-        # function without effect will do; arguments that it does not take do no harm in the C ABIs of Linux.
+        # The callback of calls whose end nobody awaits: it must be there, or the call waits for libpmix's thread
+        # (0.2 ms a rank), and it must be C, or that thread waits for the interpreter's lock each time (0.25 ms a rank).
+        # Any function without effect will do; arguments that it does not take do no harm in the C ABIs of Linux.
         self._nothing = ffi.cast("pmix_op_cbfunc_t", ffi.addressof(self._lib, "PMIx_Get_version"))
         self._running = False
         self._environments: dict[str, list[str]] = {}
@@ -70,8 +74,12 @@ class PmixServer:
         self._read_fd, self._write_fd = open_wake_pair()
         # 5.0.11 reports an "error" for every 4.x client that connects, on stderr: that is not for the user's screen.
         self._messages_fd = os.memfd_create("lwkpm-libpmix-messages", os.MFD_CLOEXEC)
-        self._upcalls = Upcalls(self._queue, self._write_fd)
-        self._requests = Requests(self._jobs, hostname)
+        self._upcalls = Upcalls(self._queue, self._write_fd, self._lib, tools=tools)
+        self._requests = Requests(self._jobs, hostname, self.define_pset)
+        self._tool_dir = ""
+        if tools:  # a directory of its own: 4.2 removes it at the end with all that is in it
+            self._tool_dir = tmpdir = f"{tmpdir}/pmix-tools"
+            os.mkdir(tmpdir, 0o700)
         PmixServer._used = True
         infos: list[Info] = [
             (c.SERVER_TMPDIR, c.STRING, tmpdir),
@@ -79,7 +87,10 @@ class PmixServer:
             (c.SERVER_NSPACE, c.STRING, f"lwkpm-{os.getpid()}"),
             (c.SERVER_RANK, c.PROC_RANK, 0),
             (c.HOSTNAME, c.STRING, hostname),
+            (c.IOF_LOCAL_OUTPUT, c.BOOL, False),  # 5.0 would write what is forwarded to a stream that it never opened
         ]
+        if tools:
+            infos.append((c.SERVER_TOOL_SUPPORT, c.BOOL, True))
         self._start_infos = make_infos(infos)
 
     def start(self) -> None:
@@ -133,6 +144,12 @@ class PmixServer:
     @view.setter
     def view(self, view: JobView | None) -> None:
         self._requests.view = view
+
+    def uri(self) -> str:
+        """Where tools of our user connect to (PMIX_SERVER_URI); "" unless the server was made with `tools`."""
+        from lwkpm.pmi.pmix.tools import read_uri
+
+        return read_uri(self._tool_dir) if self._tool_dir and self._running else ""
 
     def fileno(self) -> int:
         """Readable when `dispatch` has something to do."""
@@ -258,7 +275,7 @@ class PmixServer:
         proc = (nspace, rank)
         unfinished = proc in self._requests.connected
         self._requests.ended(proc)
-        if self._requests.connected:
+        if self._requests.connected or self._requests.tools:
             from lwkpm.pmi.pmix.endings import proc_events
 
             for status, infos in proc_events(proc, exit_code, signal, aborted, unfinished):
@@ -266,10 +283,30 @@ class PmixServer:
 
     def job_ended(self, nspace: str, code: int) -> None:
         """All processes of a job have ended, `code` is the job's exit status; who is still connected is told."""
-        if any(other != nspace for other, _ in self._requests.connected):
+        if self._requests.tools or any(other != nspace for other, _ in self._requests.connected):
             from lwkpm.pmi.pmix.endings import job_event
 
             self._notify(*job_event(nspace, code))
+
+    @property
+    def iof_wanted(self) -> bool:
+        """Whether somebody wants output of ranks, so that `iof_deliver` is worth calling."""
+        return bool(self._requests.pulls)
+
+    def iof_deliver(self, nspace: str, rank: int, channel: str, data: bytes) -> None:
+        """Hand output of a rank to those who asked for it; `channel` is stdout, stderr or stddiag, b"" is its end."""
+        pulls = self._requests.pulls
+        if not pulls:
+            return
+        from lwkpm.pmi.pmix.forwarding import CHANNELS
+
+        if pulls.wanted(nspace, rank, CHANNELS[channel]):
+            blob = ffi.new("pmix_byte_object_t *", {"bytes": ffi.from_buffer("char[]", data), "size": len(data)})
+            # Without a callback it waits for libpmix's thread, so the data may go when it returns.
+            status = self._lib.PMIx_server_IOF_deliver(
+                make_proc(nspace, rank), CHANNELS[channel], blob, NULL, 0, NULL, NULL
+            )
+            self._check(status, "PMIx_server_IOF_deliver")
 
     def deregister_client(self, nspace: str, rank: int) -> None:
         """Forget a rank, for instance one that ended."""
@@ -300,10 +337,17 @@ class PmixServer:
         self._close()
 
     def _finalize(self, done: _thread.LockType) -> None:
+        # What a job leaves is cleaned up by libpmix's thread, which may delete nothing (see guard), not by this one.
+        for nspace in list(self._jobs):
+            self._lib.PMIx_server_deregister_nspace(encode(nspace), NULL, NULL)
         self._lib.PMIx_server_finalize()
         done.release()
 
     def _close(self) -> None:
+        if self._tool_dir:
+            from lwkpm.pmi.pmix.tools import remove_folder
+
+            remove_folder(self._tool_dir)
         for fd in {self._read_fd, self._write_fd, self._messages_fd} - {-1}:
             os.close(fd)
         self._read_fd = self._write_fd = self._messages_fd = -1

@@ -43,8 +43,13 @@ def trouble(commands: list[PmixCommand]) -> int:
     return c.ERR_BAD_PARAM if wrong or not commands else c.SUCCESS
 
 
-def spawn_answer(answers: Answers, token: tuple[Any, Any]) -> Callable[[int, str], None]:
-    """What the agent calls with (status, new namespace or ""); the second call and later ones do nothing."""
+def spawn_answer(
+    answers: Answers, token: tuple[Any, Any], done: Callable[[str], None] | None
+) -> Callable[[int, str], None]:
+    """What the agent calls with (status, new namespace or ""); the second call and later ones do nothing.
+
+    `done` is told the new namespace.
+    """
     open_tokens = [token]
 
     def answer(status: int, nspace: str) -> None:
@@ -53,15 +58,22 @@ def spawn_answer(answers: Answers, token: tuple[Any, Any]) -> Callable[[int, str
         if status == c.SUCCESS and not 0 < len(encode(nspace)) <= NSPACE_MAX:
             raise ValueError(f"not a namespace: {nspace!r}")
         answers.spawned(open_tokens.pop(), status, nspace)
+        if done is not None and status == c.SUCCESS:
+            done(nspace)
 
     return answer
 
 
 def spawn(
-    answers: Answers, proc: Proc, infos: list[Info], commands: list[PmixCommand], token: tuple[Any, Any]
+    answers: Answers,
+    proc: Proc,
+    infos: list[Info],
+    commands: list[PmixCommand],
+    token: tuple[Any, Any],
+    done: Callable[[str], None] | None = None,
 ) -> list[PmixEvent]:
     """The event of a request, or the refusal of nonsense."""
-    answer = spawn_answer(answers, token)
+    answer = spawn_answer(answers, token, done)
     status = trouble(commands)
     if status != c.SUCCESS:
         answer(status, "")

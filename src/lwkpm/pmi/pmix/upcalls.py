@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from lwkpm.pmi.pmix import constants as c
-from lwkpm.pmi.pmix.values import ffi, read_infos, read_proc, read_procs, read_strings, text
+from lwkpm.pmi.pmix.values import ffi, read_blob, read_infos, read_proc, read_procs, read_strings, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Member of pmix_server_module_t -> C type. Members that are missing here stay NULL, and libpmix answers
-# PMIX_ERR_NOT_SUPPORTED itself (allocate, job_control, monitor, credentials, I/O forwarding, tools, fabric).
+# PMIX_ERR_NOT_SUPPORTED itself (allocate, credentials, fabric). Heartbeats and files it watches without asking.
 MEMBERS = {
     "client_connected": "lwkpm_client_fn",
     "client_finalized": "lwkpm_client_fn",
@@ -39,24 +39,50 @@ MEMBERS = {
     "notify_event": "lwkpm_notify_fn",
     "query": "lwkpm_query_fn",
     "log": "lwkpm_log_fn",
+    "iof_pull": "lwkpm_iof_fn",
+    "push_stdin": "lwkpm_stdin_fn",
     "group": "lwkpm_group_fn",
     "client_connected2": "lwkpm_client2_fn",
 }
+# Members that are offered on conditions: see `PmixServer` and `guard`.
+TOOL_MEMBER = ("tool_connected", "lwkpm_tool_fn")
+CONTROL_MEMBER = ("job_control", "lwkpm_job_control_fn")
 WAKE = (1).to_bytes(8, "little")  # an eventfd takes 8 bytes; a pipe takes them as well
 
 
 class Upcalls:
     """Owns the module struct and its closures; they must live until PMIx_server_finalize has returned."""
 
-    def __init__(self, queue: deque[tuple[Any, ...]], wake_fd: int) -> None:
+    def __init__(self, queue: deque[tuple[Any, ...]], wake_fd: int, functions: Any, *, tools: bool) -> None:
         self._queue = queue
         self._wake_fd = wake_fd
+        self._lib = functions
         self._closures: list[Any] = []
+        self._guarded = False
         self.module = ffi.new("pmix_server_module_t *")  # zero-filled: members we do not know stay NULL
         for name, c_type in MEMBERS.items():
-            closure = ffi.callback(c_type, getattr(self, f"_{name}"), error=c.ERROR)
-            self._closures.append(closure)
-            setattr(self.module, name, ffi.cast("void *", closure))
+            self._fill(self.module, name, c_type)
+        if tools:
+            self._fill(self.module, *TOOL_MEMBER)
+
+    def _fill(self, module: Any, name: str, c_type: str) -> None:
+        """Set a member of a module struct."""
+        error = () if name == TOOL_MEMBER[0] else (c.ERROR,)  # what is returned when Python fails, if anything
+        closure = ffi.callback(c_type, getattr(self, f"_{name}"), *error)
+        self._closures.append(closure)
+        setattr(module, name, ffi.cast("void *", closure))
+
+    def _guard(self) -> None:
+        """On libpmix's thread, before the first client can ask for anything: offer job control, if that is safe."""
+        from lwkpm.pmi.pmix.guard import guard_thread
+
+        self._guarded = True
+        try:
+            module = self._lib.pmix_host_server
+        except AttributeError:
+            return  # a libpmix that hides its copy
+        if guard_thread(self._lib.prctl):
+            self._fill(module, *CONTROL_MEMBER)
 
     def _put(self, *record: Any) -> int:
         self._queue.append(record)
@@ -71,10 +97,12 @@ class Upcalls:
         return c.OPERATION_SUCCEEDED
 
     def _client_connected(self, proc: Any, _object: Any, _reply: Any, _token: Any) -> int:
+        if not self._guarded:
+            self._guard()
         return self._put_done("connected", read_proc(proc))
 
-    def _client_connected2(self, proc: Any, _object: Any, _info: Any, _ninfo: int, _reply: Any, _token: Any) -> int:
-        return self._put_done("connected", read_proc(proc))
+    def _client_connected2(self, proc: Any, known: Any, _info: Any, _ninfo: int, reply: Any, token: Any) -> int:
+        return self._client_connected(proc, known, reply, token)
 
     def _client_finalized(self, proc: Any, _object: Any, _reply: Any, _token: Any) -> int:
         return self._put_done("finalized", read_proc(proc))
@@ -143,3 +171,35 @@ class Upcalls:
             return self._put_done("ungroup", text(name))
         members = read_procs(procs, nprocs)
         return self._put("group", text(name), members, read_infos(directives, ndirs), reply, token)
+
+    def _job_control(
+        self, proc: Any, targets: Any, ntargets: int, directives: Any, ndirs: int, reply: Any, token: Any
+    ) -> int:
+        named = read_procs(targets, ntargets)
+        return self._put("control", read_proc(proc), named, read_infos(directives, ndirs), reply, token)
+
+    def _iof_pull(
+        self, procs: Any, nprocs: int, directives: Any, ndirs: int, channels: int, _reply: Any, _token: Any
+    ) -> int:
+        # To be answered at once: libpmix frees the request when we say that the answer comes later.
+        return self._put_done("pull", read_procs(procs, nprocs), read_infos(directives, ndirs), channels)
+
+    def _push_stdin(
+        self,
+        proc: Any,
+        targets: Any,
+        ntargets: int,
+        directives: Any,
+        ndirs: int,
+        data: Any,
+        reply: Any,
+        token: Any,
+    ) -> int:
+        sent = read_blob(data) if data else b""
+        named = read_procs(targets, ntargets)
+        return self._put("stdin", read_proc(proc), named, read_infos(directives, ndirs), sent, reply, token)
+
+    def _tool_connected(self, info: Any, ninfo: int, reply: Any, token: Any) -> None:
+        if not self._guarded:
+            self._guard()
+        self._put("tool", read_infos(info, ninfo), reply, token)
