@@ -146,6 +146,12 @@ def gdb() -> str | None:
     return try_command(command, "gdb cannot run a program") if shutil.which("gdb") else "gdb is missing"
 
 
+@cache
+def python3_pmix() -> str | None:
+    """Is Debian's PMIx binding there?"""
+    return try_command(["/usr/bin/python3", "-W", "ignore", "-c", "import pmix"], "python3-pmix is missing")
+
+
 PROBES: dict[str, Probe] = {
     "root": root,
     "ordinary_user": ordinary_user,
@@ -156,6 +162,7 @@ PROBES: dict[str, Probe] = {
     "fuse_device": fuse_device,
     "cross_memory_attach": cross_memory_attach,
     "gdb": gdb,
+    "python3_pmix": python3_pmix,
 }
 
 

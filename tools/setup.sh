@@ -22,6 +22,7 @@ uidmap           /usr/bin/newuidmap
 TABLE
     if [ "$purpose" = test ]; then
         echo 'gdb              /usr/bin/gdb'
+        echo 'python3-pmix     /usr/share/doc/python3-pmix'
         echo 'libpmix-dev      /usr/share/doc/libpmix-dev'
     fi
 }

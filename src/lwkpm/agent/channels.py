@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.rank import Rank
+    from lwkpm.agent.service import Tap
     from lwkpm.job.plan import Plan
 
 
@@ -27,6 +28,7 @@ class StandardStreams:
         self.stdout = Sink(loop, 1)
         self.stderr = Sink(loop, 2)
         self._stdin_is_open = _is_open(0)
+        self.tap: Tap | None = None  # is shown all output: (rank, "stdout" or "stderr", data)
 
     def open(self, rank: Rank) -> list[int]:
         """stdin, stdout and stderr for the rank, to be handed over and closed here."""
@@ -47,7 +49,16 @@ class StandardStreams:
         rank.out = Stream(self._loop, out_read, out, prefix)
         rank.err = Stream(self._loop, err_read, err, prefix)
         rank.err.keep_tail = True
+        if self.tap is not None:
+            self.apply_tap(rank)
         return [self._stdin(rank), out_write, err_write]
+
+    def apply_tap(self, rank: Rank) -> None:
+        """Make a rank's streams show their data to `tap`."""
+        tap = self.tap
+        for name, stream in (("stdout", rank.out), ("stderr", rank.err)):
+            if stream is not None:
+                stream.tap = None if tap is None else lambda data, name=name: tap(rank, name, data)
 
     def _stdin(self, rank: Rank) -> int:
         mode = self._plan.job.stdin

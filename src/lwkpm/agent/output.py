@@ -7,6 +7,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.sink import Sink
 
@@ -38,6 +40,7 @@ class Stream:
         self._hold_s = self.hold_s if sink.is_terminal else self.hold_unseen_s
         self.tail = b""
         self.keep_tail = False
+        self.tap: Callable[[bytes], None] | None = None  # sees the data as it comes
         os.set_blocking(fd, False)
         loop.add(fd, self._on_events)
 
@@ -76,6 +79,8 @@ class Stream:
 
     def _take(self, data: bytes) -> None:
         self._taken_at_s = time.monotonic()
+        if self.tap is not None:
+            self.tap(data)
         if self.keep_tail:
             self.tail = (self.tail + data)[-TAIL_BYTES:]
         cut = data.rfind(b"\n") + 1

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class PmixStart:
     """A PMIx server on its way."""
 
-    def __init__(self, jobdir: str, hostname: str) -> None:
+    def __init__(self, jobdir: str, hostname: str, *, tools: bool = False) -> None:
+        self.tools = tools  # may connect
         self._error: BaseException | None = None
         self._done = _thread.allocate_lock()
         try:
             from lwkpm.pmi.pmix.server import PmixServer
 
-            self._server = PmixServer(None, jobdir, hostname)
+            self._server = PmixServer(None, jobdir, hostname, tools=tools)
         except BaseException as error:  # noqa: BLE001 - raised again by `result`, like that of the thread
             self._error = error
             return

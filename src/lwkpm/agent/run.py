@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.rank import Rank
     from lwkpm.agent.report import Report
+    from lwkpm.agent.service import Tap
     from lwkpm.agent.spawn import SpawnRequest
     from lwkpm.job.plan import AppPlan, ContainerPlan, Plan, Proc
     from lwkpm.job.spec import AppContext
@@ -339,6 +340,17 @@ class Agent:
         """A rank waits in MPI_Init (--stop-in-init)."""
         if self._stop is not None:
             self._stop.arrived(rank, self.say)
+
+    def signal_rank(self, rank: Rank, number: int) -> None:
+        """Signal one rank's process group (PMIx job control)."""
+        self._report.detail(f"{rank.title} is sent {signal_name(number)} by PMIx job control")
+        self._link_of(rank).kill(rank.id, number)
+
+    def tap_output(self, tap: Tap | None) -> None:
+        """Show all output to PMIx tools as well, from now on; None: no more."""
+        self._streams.tap = tap
+        for rank in self._ranks.values():
+            self._streams.apply_tap(rank)
 
     def on_abort(self, rank: Rank, code: int | None, message: str) -> None:
         """A rank gave up; without a code its exit status is awaited for a while."""

@@ -11,15 +11,17 @@ from lwkpm.errors import PmiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol
 
     from lwkpm.agent.loop import Loop, Timer
     from lwkpm.agent.namespace import Namespace
     from lwkpm.agent.pmix_start import PmixStart
+    from lwkpm.agent.pmix_view import AgentView
     from lwkpm.agent.rank import Rank
     from lwkpm.agent.spawn import SpawnRequest
     from lwkpm.pmi.pmix.server import PmixServer
+    from lwkpm.pmi.pmix.view import ProcState
 
     class Handler(Protocol):
         """What the ranks' doings become."""
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
         def on_held(self, rank: Rank) -> None: ...
         def on_abort(self, rank: Rank, code: int | None, message: str) -> None: ...
         def on_spawn(self, request: SpawnRequest) -> None: ...
+        def signal_rank(self, rank: Rank, number: int) -> None: ...
+        def tap_output(self, tap: Tap | None) -> None: ...
         def say(self, text: str) -> None: ...
+
+    Tap = Callable[[Rank, str, bytes], None]
 
 
 WIRE_MODES = ("auto", "pmi1", "pmi2", "port")
@@ -36,6 +42,27 @@ PMIX = "PMIx"
 PMIX_ERR_NOT_SUPPORTED = -47
 PMIX_DEBUGGER_RELEASE = -3
 STOP_IN_INIT = ("pmix.dbg.init", 1, True)  # PMIX_DEBUG_STOP_IN_INIT, a PMIX_BOOL
+
+
+class LateView:
+    """What queries are told of processes; the module behind it is imported by the first query."""
+
+    def __init__(self, namespaces: Mapping[str, Namespace], hostname: str) -> None:
+        self._namespaces = namespaces
+        self._hostname = hostname
+
+    def _view(self) -> AgentView:
+        from lwkpm.agent.pmix_view import AgentView
+
+        return AgentView(self._namespaces, self._hostname)
+
+    def procs(self, nspace: str) -> Sequence[ProcState]:
+        """As `AgentView.procs`."""
+        return self._view().procs(nspace)
+
+    def memory(self, nspace: str) -> Mapping[int, int]:
+        """As `AgentView.memory`."""
+        return self._view().memory(nspace)
 
 
 class PmiService:
@@ -80,6 +107,9 @@ class PmiService:
                 raise
             self.pmix_missing = error.why
             return
+        self.pmix.view = LateView(self._namespaces, self._hostname)
+        if starting.tools:
+            self._handler.say(f"PMIx tools of this user may connect: PMIX_SERVER_URI={self.pmix.uri()}")
         self._loop.add(self.pmix.fileno(), self._on_pmix)
 
     def add_namespace(self, namespace: Namespace) -> None:
@@ -211,10 +241,35 @@ class PmiService:
             self._handler.on_spawn(spawn_request(parent, event))
 
     def ended(self, rank: Rank, status: int) -> None:
-        """Tell clients that asked for such events that a rank has ended (wait status)."""
+        """Tell clients that asked for such events that a rank has ended (wait status), and its world with it."""
+        if self.pmix is None:
+            return
+        world, signum = rank.namespace, status & 0x7F
+        self.pmix.proc_ended(world.plan.nspace, rank.number, status >> 8 & 0xFF, signum, rank.aborting)
+        if len(self._namespaces) > 1 and all(other.wait_status is not None for other in world.ranks):
+            codes = [os.waitstatus_to_exitcode(other.wait_status or 0) for other in world.ranks]
+            self.pmix.job_ended(world.plan.nspace, next((code for code in codes if code), 0))
+
+    def _pmix_control(self, event: Any) -> None:
+        from lwkpm.agent.pmix_view import control
+
+        control(event, self._namespaces, self._handler.signal_rank)
+
+    def _pmix_iof_pull(self, _event: Any) -> None:
+        """Tools want to see output, or no more of it; what whom reaches is the server's business."""
+        wanted = self.pmix is not None and self.pmix.iof_wanted
+        self._handler.tap_output(self._deliver if wanted else None)
+
+    def _deliver(self, rank: Rank, channel: str, data: bytes) -> None:
         if self.pmix is not None:
-            signum = status & 0x7F
-            self.pmix.proc_ended(rank.namespace.plan.nspace, rank.number, status >> 8 & 0xFF, signum, rank.aborting)
+            self.pmix.iof_deliver(rank.namespace.plan.nspace, rank.number, channel, data)
+
+    def _pmix_stdin(self, event: Any) -> None:
+        if event.data:
+            self._handler.say("a tool sent input for ranks; they read the launcher's stdin only, so it is dropped")
+
+    def _pmix_tool_connected(self, event: Any) -> None:
+        self._handler.say(f"the PMIx tool {event.nspace} has connected")
 
     def _pmix_log(self, event: Any) -> None:
         rank = self._pmix_rank(event)
@@ -277,4 +332,8 @@ _HANDLERS: dict[str, Callable[[PmiService, Any], None]] = {
     "PmixAborted": PmiService._pmix_aborted,
     "PmixSpawnRequested": PmiService._pmix_spawn_requested,
     "PmixLog": PmiService._pmix_log,
+    "PmixJobControl": PmiService._pmix_control,
+    "PmixIofPull": PmiService._pmix_iof_pull,
+    "PmixStdin": PmiService._pmix_stdin,
+    "PmixToolConnected": PmiService._pmix_tool_connected,
 }

@@ -269,6 +269,12 @@ OPTIONS: tuple[Option, ...] = (
         help="let the other ranks go on when one fails",
     ),
     Option(
+        names=("--tools",),
+        dest="tools",
+        group="time and signals",
+        help="let PMIx tools of this user connect: queries, output, job control",
+    ),
+    Option(
         names=("--stop-in-init",),
         dest="stop_in_init",
         group="time and signals",

@@ -174,6 +174,9 @@ def parse_run(argv: Sequence[str], environ: Mapping[str, str]) -> Job:
     if fields["timeout_s"] == 0:
         fields["timeout_s"] = None
     job = Job(apps=apps, **fields)
+    if job.stop_in_init and job.pmi == "port":
+        why = "a client on a TCP port says who it is only when it has been answered"
+        raise UsageError("LWKPM-E003", "--stop-in-init does not go with --pmi port", why, "leave one of them out")
     _check_stdin(job, sum(app.np or 0 for app in apps))
     return job
 

@@ -32,11 +32,11 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
         report.phase("planned")
         for note in plans[0].notes:
             report.note(note)
-        for plan in plans:
-            if job.report_bindings:
+        if job.report_bindings:
+            for plan in plans:
                 _print_bindings(plan)
-            if job.dry_run:
-                _print_plan(plan, as_json=job.json is not None)
+        if job.dry_run:
+            _print_plans(plans, as_json=job.json is not None)
         return 0 if job.dry_run else _carry_out(plans, report)
     finally:
         report.close()
@@ -56,7 +56,8 @@ def _carry_out(plans: Sequence[Plan], report: Report) -> int:
     try:
         links += start_containers(loop, plans[-1].containers)
         report.phase("conenter started")
-        pmix = PmixStart(plan.jobdir, plan.hostname) if plan.job.pmi in PMIX_MODES else None
+        offered = plan.job.pmi in PMIX_MODES
+        pmix = PmixStart(plan.jobdir, plan.hostname, tools=plan.job.tools) if offered else None
         from lwkpm.agent.run import Agent  # while the container is made and libpmix starts
 
         agent = Agent(plans, report, loop, links, pmix)
@@ -83,19 +84,28 @@ def _print_bindings(plan: Plan) -> None:
         say(f"rank {proc.rank} on {plan.hostname}: cpus {cpus}" if proc.cpus else f"rank {proc.rank}: not bound")
 
 
-def _print_plan(plan: Plan, *, as_json: bool) -> None:
+def _print_plans(plans: Sequence[Plan], *, as_json: bool) -> None:
     if as_json:
         import json
 
-        print(json.dumps(plan, default=lambda value: value.as_dict(), indent=2))
+        whole = plans[0] if len(plans) == 1 else plans
+        print(json.dumps(whole, default=lambda value: value.as_dict(), indent=2))
         return
-    print(f"job {plan.jobid}: {len(plan.procs)} ranks on {plan.hostname}, directory {plan.jobdir}")
+    for plan in plans:
+        _print_plan(plan)
+
+
+def _print_plan(plan: Plan) -> None:
+    where = f"{len(plan.procs)} ranks on {plan.hostname}, directory {plan.jobdir}"
+    print(f"job {plan.jobid}, namespace {plan.nspace}: {where}")
     for number, container in enumerate(plan.containers):
         print(f"container {number}: {container.image} ({container.kind})")
         for op in container.ops:
             print("  " + " ".join(word if word and " " not in word else repr(word) for word in op))
     for number, app in enumerate(plan.apps):
         ranks = [proc.rank for proc in plan.procs if proc.app == number]
+        if not ranks:
+            continue  # another world's
         print(f"app {number}: ranks {ranks[0]}-{ranks[-1]} in container {app.container}, directory {app.cwd}")
         print("  command " + " ".join(app.argv))
         for entry in app.env:

@@ -48,6 +48,7 @@ class Job(Value):
     rank_by: str = "slot"
     cpus_per_rank: int = 1
     stop_in_init: bool = False  # for a debugger
+    tools: bool = False  # PMIx tools of this user may connect
     separate_worlds: bool = False  # one MPI world for each part
     pmi: str = "auto"  # auto, pmix, pmi2, pmi1, port (PMI-1 over TCP)
     label: bool = False
