@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-from lwkpm.agent.pmix_end import end_pmix
 from lwkpm.agent.wire_clients import WireClients
 from lwkpm.errors import PmiError
 
@@ -299,11 +298,11 @@ class PmiService:
         if self.pmix is not None:
             pmix, self.pmix = self.pmix, None
             self._loop.remove(pmix.fileno())
-            said = pmix.messages().splitlines()
-            said += [] if end_pmix(pmix, self._namespaces) else ["does not end; left behind"]
-            if self._trace is not None:
-                for line in said:
-                    self._trace(f"libpmix: {line}")
+            trace = self._trace
+            if trace is not None:
+                for line in pmix.messages().splitlines():
+                    trace(f"libpmix: {line}")
+            pmix.stop()
 
 
 def _psets(namespace: Namespace) -> dict[str, list[int]]:
