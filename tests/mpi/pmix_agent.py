@@ -175,10 +175,13 @@ class Agent:
                 self.server.deregister_job(job.nspace)
 
     def kill_all(self) -> None:
-        for job in self.jobs.values():
-            for rank in job.alive:
-                job.processes[rank].kill()
-                job.processes[rank].wait()
+        doomed = [job.processes[rank] for job in self.jobs.values() for rank in job.alive]
+        for process in doomed:
+            process.send_signal(signal.SIGSTOP)  # none goes on because another has died
+        for process in doomed:
+            process.kill()
+        for process in doomed:
+            process.wait()
 
     def dispatch(self) -> None:
         for event in self.server.dispatch():

@@ -101,11 +101,20 @@ def compile_c(tmp_path: Path, source: str) -> Path:
 
 
 def drive_c(
-    tmp_path: Path, library: str, ranks: int, source: str, *arguments: str, options: tuple[str, ...] = ()
+    tmp_path: Path,
+    library: str,
+    ranks: int,
+    source: str,
+    *arguments: str,
+    options: tuple[str, ...] = (),
+    env: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run ranks of a PMIx client; one that ends badly harms nobody."""
     program = compile_c(tmp_path, source)
-    return drive(library, ranks, "--no-kill", *options, str(program), *arguments, driver="pmix_agent.py")
+    command = [str(program), *arguments]
+    if env:  # for the ranks, not for their server
+        command = ["/usr/bin/env", *(f"{name}={value}" for name, value in env.items()), *command]
+    return drive(library, ranks, "--no-kill", *options, *command, driver="pmix_agent.py")
 
 
 def need_binding() -> None:

@@ -35,7 +35,7 @@ class PmixAborted(PmixEvent):
 
 
 class PmixLog(PmixEvent):
-    """A rank asked to have text written; `stream` is stdout or stderr."""
+    """A rank asked to have text written; `stream` is stdout, stderr or syslog."""
 
     stream: str
     message: str

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Answer = tuple[int, Any]  # type, data
 
 PROC_INFO = 38
-ERR_PARTIAL_SUCCESS = -52
 EVENT_JOB_END = -145
 
 NSPACE = "pmix.nspace"
@@ -92,7 +91,7 @@ def answer_queries(world: World, queries: Sequence[Query]) -> tuple[int, list[In
                 infos.append((key, *found))
     if len(infos) == asked:
         return (c.SUCCESS if asked else c.ERR_BAD_PARAM), infos
-    return (ERR_PARTIAL_SUCCESS if infos else c.ERR_NOT_FOUND), infos
+    return (c.ERR_PARTIAL_SUCCESS if infos else c.ERR_NOT_FOUND), infos
 
 
 def _list(words: Sequence[str]) -> Answer:

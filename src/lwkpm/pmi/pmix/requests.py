@@ -26,7 +26,13 @@ RECORDS = (
     *("connected", "finalized", "aborted", "fence", "modex", "publish", "lookup", "unpublish"),
     *("spawn", "connect", "query", "log", "group", "ungroup", "control", "pull", "stdin", "tool"),
 )
-LOG_STREAMS = {c.LOG_STDERR: "stderr", c.LOG_STDOUT: "stdout"}
+LOG_STREAMS = {
+    c.LOG_STDERR: "stderr",
+    c.LOG_STDOUT: "stdout",
+    c.LOG_SYSLOG: "syslog",
+    c.LOG_LOCAL_SYSLOG: "syslog",
+    c.LOG_GLOBAL_SYSLOG: "syslog",
+}
 
 
 class Fence:
@@ -71,6 +77,7 @@ class Requests:
         self.define_pset = define_pset
         self.tools: set[str] = set()  # namespaces
         self.pulls: Pulls | None = None
+        self._unclean = False
         self.connected: set[Proc] = set()  # let in and not yet finalized or ended
         self._contexts = 0
         self._handlers: dict[str, Callable[..., Events]] = {name: getattr(self, f"_{name}") for name in RECORDS}
@@ -118,8 +125,8 @@ class Requests:
             self._answers.found(request.token, found)
         return []
 
-    def _lookup(self, _proc: Proc, keys: list[str], directives: list[Info], reply: Any, cbdata: Any) -> Events:
-        request = Lookup(keys, directives, (reply, cbdata))
+    def _lookup(self, proc: Proc, keys: list[str], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+        request = Lookup(proc, keys, directives, (reply, cbdata))
         found = self._names.lookup(request)
         if found is not None:
             self._answers.found(request.token, found)
@@ -177,7 +184,8 @@ class Requests:
 
     def _log(self, proc: Proc, data: list[Info], reply: Any, cbdata: Any) -> Events:
         known = [(LOG_STREAMS[key], value) for key, _, value in data if key in LOG_STREAMS]
-        self._answers.done((reply, cbdata), c.SUCCESS if known else c.ERR_NOT_SUPPORTED)
+        failed = c.ERR_PARTIAL_SUCCESS if known else c.ERR_NOT_SUPPORTED
+        self._answers.done((reply, cbdata), c.SUCCESS if data and len(known) == len(data) else failed)
         return [
             PmixLog(nspace=proc[0], rank=proc[1], stream=stream, message=_as_text(value)) for stream, value in known
         ]
@@ -251,11 +259,19 @@ class Requests:
 
     def ended(self, proc: Proc) -> None:
         """A process is gone, with or without PMIx_Finalize."""
+        self._unclean = self._unclean or proc in self.connected
         self.connected.discard(proc)
+        self._give_up(self._names.ended(proc))
+
+    def is_clean(self) -> bool:
+        """Whether everybody who connected has finalized."""
+        return not (self._unclean or self.connected or self.tools)
 
     def forget(self, nspace: str) -> None:
         """A job is over: nothing of its ranks is kept."""
-        self.connected = {proc for proc in self.connected if proc[0] != nspace}
+        for proc in [proc for proc in self.connected if proc[0] == nspace]:
+            self.ended(proc)
+        self._give_up(self._names.forget(nspace))
         for name in [name for name, members in self.psets.items() if any(proc[0] == nspace for proc in members)]:
             del self.psets[name]
 
@@ -265,7 +281,10 @@ class Requests:
 
     def expire(self) -> None:
         """Answer lookups whose time is over."""
-        for request in self._names.expired(time.monotonic()):
+        self._give_up(self._names.expired(time.monotonic()))
+
+    def _give_up(self, requests: Sequence[Lookup]) -> None:
+        for request in requests:
             self._answers.found(request.token, [], c.ERR_TIMEOUT)
 
     def next_deadline(self) -> float | None:

@@ -106,6 +106,7 @@ class PmixServer:
             self._check(status, "PMIx_server_init")
         except PmiError:
             self._close()
+            self._remove_tool_dir()
             raise
 
     def _check(self, status: int, call: str) -> None:
@@ -322,32 +323,40 @@ class PmixServer:
     def stop(self) -> None:
         """End the library and close the descriptors; more than once does no harm.
 
-        PMIx_server_finalize never returns once two local ranks called PMIx_Connect with a timeout: 4.2 and 5.0 arm
-        one timer twice (pmix_server_connect; openpmix master asks whether it is armed). So it gets a thread and a
-        time limit; the thread then ends with the process.
+        Only after a clean run: PMIx_server_finalize crashes, now and then, when a process died in a collective call
+        (4.2.2, 5.0.11), and never returns once two local ranks called PMIx_Connect with a timeout: one timer is armed
+        twice (pmix_server_connect; openpmix master asks whether it is armed). So it is left out when somebody did
+        not say goodbye, and has a time limit. What remains then, a thread and descriptors, ends with the process.
         """
-        if self._running:
-            self._running = False
-            self._requests.close()
-            done = _thread.allocate_lock()
-            done.acquire()
-            _thread.start_new_thread(self._finalize, (done,))
-            if not done.acquire(timeout=STOP_LIMIT_S):
-                return  # its thread may still use the descriptors
-        self._close()
+        if not self._running:
+            return
+        self.dispatch()  # the last goodbyes
+        self._running = False
+        self._requests.close()
+        if self._requests.is_clean() and self._finalize():
+            self._close()
+        self._remove_tool_dir()
 
-    def _finalize(self, done: _thread.LockType) -> None:
-        # What a job leaves is cleaned up by libpmix's thread, which may delete nothing (see guard), not by this one.
-        for nspace in list(self._jobs):
-            self._lib.PMIx_server_deregister_nspace(encode(nspace), NULL, NULL)
-        self._lib.PMIx_server_finalize()
-        done.release()
+    def _finalize(self) -> bool:
+        """Finalize libpmix in a thread of its own; whether that came to an end in time."""
+        done = _thread.allocate_lock()
+        done.acquire()
 
-    def _close(self) -> None:
+        def finalize() -> None:
+            self._upcalls.guard_finalizer()
+            self._lib.PMIx_server_finalize()
+            done.release()
+
+        _thread.start_new_thread(finalize, ())
+        return done.acquire(timeout=STOP_LIMIT_S)
+
+    def _remove_tool_dir(self) -> None:
         if self._tool_dir:
             from lwkpm.pmi.pmix.tools import remove_folder
 
             remove_folder(self._tool_dir)
+
+    def _close(self) -> None:
         for fd in {self._read_fd, self._write_fd, self._messages_fd} - {-1}:
             os.close(fd)
         self._read_fd = self._write_fd = self._messages_fd = -1

@@ -59,6 +59,7 @@ class Upcalls:
         self._lib = functions
         self._closures: list[Any] = []
         self._guarded = False
+        self._offers_control = False
         self.module = ffi.new("pmix_server_module_t *")  # zero-filled: members we do not know stay NULL
         for name, c_type in MEMBERS.items():
             self._fill(self.module, name, c_type)
@@ -83,6 +84,14 @@ class Upcalls:
             return  # a libpmix that hides its copy
         if guard_thread(self._lib.prctl):
             self._fill(module, *CONTROL_MEMBER)
+            self._offers_control = True
+
+    def guard_finalizer(self) -> None:
+        """On the thread that finalizes libpmix: it cleans up what its own thread has left."""
+        if self._offers_control:
+            from lwkpm.pmi.pmix.guard import guard_thread
+
+            guard_thread(self._lib.prctl)
 
     def _put(self, *record: Any) -> int:
         self._queue.append(record)
