@@ -133,6 +133,11 @@ class PmiService:
             extra=[STOP_IN_INIT] if self._stop_in_init else (),
         )
 
+    def forget(self, namespace: Namespace) -> None:
+        """A world that is not started after all."""
+        if self.pmix is not None:
+            self.pmix.deregister_job(namespace.plan.nspace)
+
     def common_entries(self, namespace: Namespace) -> list[str]:
         """``NAME=value`` that all ranks of a world need to find the servers."""
         entries = self.pmix.common_environment(namespace.plan.nspace) if self.pmix is not None else []

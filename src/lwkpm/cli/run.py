@@ -62,7 +62,7 @@ def _carry_out(plans: Sequence[Plan], report: Report) -> int:
 
         agent = Agent(plans, report, loop, links, pmix)
         status = agent.run()
-        singletons, plans = agent.unreached_pids(), agent.plans()
+        singletons, plans = agent.unreached_pids(), [world.plan for world in agent.worlds()]
         return status
     finally:
         for link in links:

@@ -1,0 +1,88 @@
+"""Starting the ranks of a world: an ENV frame for each part, a SPAWN for each rank, as fast as they can be written."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from lwkpm.job.environment import rank_entries
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lwkpm.agent.channels import StandardStreams
+    from lwkpm.agent.namespace import Namespace
+    from lwkpm.agent.rank import Rank
+    from lwkpm.agent.service import PmiService
+    from lwkpm.agent.worlds import Worlds
+    from lwkpm.job.plan import AppPlan, Proc
+    from lwkpm.job.spec import AppContext
+
+DESCRIPTORS_PER_RANK = 6
+
+
+class Starter:
+    """Orders ranks; their streams and their wire-up are opened on the way."""
+
+    def __init__(self, worlds: Worlds, streams: StandardStreams, service: PmiService) -> None:
+        self._worlds = worlds
+        self._streams = streams
+        self._service = service
+        self._environments = 0  # of all parts so far: conenter knows each by its number
+
+    def start(self, world: Namespace) -> None:
+        """Order every rank of a world whose containers are there."""
+        world.plan = world.plan.replace(apps=tuple(map(self._complete, world.plan.apps, world.plan.job.apps)))
+        common = self._service.common_entries(world)
+        first = self._environments
+        self._environments += len(world.plan.apps)
+        for number, app in enumerate(world.plan.apps, first):
+            self._worlds.links[app.container].environment(number, [*app.env, *common])
+        for rank in world.ranks:
+            self._order(rank, first + rank.proc.app)
+
+    def _complete(self, app: AppPlan, context: AppContext) -> AppPlan:
+        """With what only the mounted image tells."""
+        container = self._worlds.containers[app.container]
+        if not container.mounted:
+            return app
+        from lwkpm.agent.mounted import complete_app
+
+        return complete_app(app, context, self._worlds.root(app.container), os.environ, container.shims)
+
+    def _order(self, rank: Rank, environment: int) -> None:
+        plan = rank.namespace.plan
+        app = plan.apps[rank.proc.app]
+        self._worlds.ranks[rank.id] = rank
+        fds = self._streams.open(rank)
+        pmi_fd, wire_up = self._service.wire_up(rank)
+        entries = rank_entries(rank=rank.number, local_rank=rank.proc.local_rank, pmi=plan.job.pmi)
+        if pmi_fd >= 0:
+            fds.append(pmi_fd)
+        link = self._worlds.links[app.container]
+        link.spawn(rank.id, environment, app.argv, [*entries, *wire_up], app.cwd, cpu_mask(rank.proc), fds)
+
+
+def cpu_mask(proc: Proc) -> bytes:
+    """The rank's CPUs as the kernel's bit mask, empty when it is not bound."""
+    if not proc.cpus:
+        return b""
+    bits = sum(1 << cpu for cpu in proc.cpus)
+    return bits.to_bytes((max(proc.cpus) // 64 + 1) * 8, "little")
+
+
+def allow_descriptors(ranks: int) -> None:
+    """Raise our soft limit of open files to what so many ranks need; they get the caller's limit back (`nofile`)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ranks * DESCRIPTORS_PER_RANK + 256
+    if soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        from lwkpm.errors import ResourceError
+
+        raise ResourceError(
+            "LWKPM-E073",
+            f"the job needs {wanted} open files",
+            f"the hard limit of this process is {hard} ({DESCRIPTORS_PER_RANK} for each rank)",
+            "start fewer ranks, or have the hard limit raised (ulimit -Hn)",
+        )
