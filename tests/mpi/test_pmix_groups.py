@@ -1,12 +1,13 @@
-"""Groups, text for the log, and a server that ends although its ranks did not."""
+"""Groups, text for the log, requests that make no sense, and a server that ends although its ranks did not."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mpi.pmix_cases import compile_c, drive, drive_c
+from tests.mpi.pmix_cases import DEBIAN_PYTHON, HERE, compile_c, drive, drive_c, need_binding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,41 @@ def test_groups(tmp_path: Path, library: str, client: dict[str, str], request: p
         lines = [line for line in report["output"][f"lwkpm-test.{rank}"].splitlines() if "PMIX ERROR" not in line]
         met = ["invited 1 to guests", "join 0"] if rank else ["invite 0"]
         assert lines == [*expected, *met]
+
+
+def test_group_and_event_of_the_python_binding(library: str) -> None:
+    need_binding()
+    command = [DEBIAN_PYTHON, "-Wignore", str(HERE / "pmix_watcher.py")]
+    report = drive(library, 2, "--no-kill", *command, driver="pmix_agent.py")
+    line = next(line for line in report["output"]["lwkpm-test.0"].splitlines() if line.startswith("REPORT "))
+    assert json.loads(line[7:]) == [0, [-200], 0, 0]
+    assert report["codes"] == {"lwkpm-test.0": 0, "lwkpm-test.1": 3}
+
+
+NONSENSE = """spawn none -27
+spawn less -27
+spawn missing -190
+publish huge -29
+publish empty 0
+lookup text -46
+lookup past -46
+lookup never -46
+unpublish -46
+signal half -27
+pset nameless -47
+nothing known -47
+connect rank -46
+connect job -44
+log nothing -27
+credential -47
+allocate -47
+"""
+
+
+def test_nonsense_is_answered_and_harms_nobody(tmp_path: Path, library: str, client: dict[str, str]) -> None:
+    report = drive_c(tmp_path, library, 2, "nonsense.c", env=client)
+    assert report["output"] == {"lwkpm-test.0": "publish 0\n", "lwkpm-test.1": NONSENSE}
+    assert report["codes"] == {"lwkpm-test.0": 0, "lwkpm-test.1": 0}
 
 
 LOG = """pmix.log.stdout 0
