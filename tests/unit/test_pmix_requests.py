@@ -14,7 +14,9 @@ pytest.importorskip("_cffi_backend", reason="cffi is missing")
 from lwkpm.pmi.pmix import constants as c
 from lwkpm.pmi.pmix import control, forwarding, guard, tools
 from lwkpm.pmi.pmix.endings import proc_events
+from lwkpm.pmi.pmix.events import PmixCommand
 from lwkpm.pmi.pmix.job import Job
+from lwkpm.pmi.pmix.requests import Requests
 from lwkpm.pmi.pmix.spawn import trouble
 
 JOBS = {
@@ -186,3 +188,81 @@ def test_a_guarded_thread_deletes_nothing() -> None:
     *said, folder = done.stdout.split()
     shutil.rmtree(folder)
     assert said == ["True", "refused", "refused", "refused", "refused"]
+
+
+class Recorder:
+    """Takes the place of Answers."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _answer(self, *_arguments: Any) -> None:
+        self.count += 1
+
+    done = spawned = admitted = modex = infos = found = _answer
+
+
+PROCS = st.tuples(st.sampled_from(["mother", "child", "other", "tool", "nobody", ""]), st.sampled_from([0, 1, 7, ALL]))
+KINDS = {c.STRING: st.text(max_size=6), c.BOOL: st.booleans(), c.INT: st.integers(), c.PROC: PROCS, 0: st.none()}
+NAMES = [
+    *("pmix.wait", "pmix.timeout", "pmix.range", "pmix.grp.actxid", "pmix.collect", "pmix.iof.stop", "pmix.iof.cmp"),
+    *("pmix.log.stdout", "pmix.jctrl.kill", "pmix.jctrl.sig", "pmix.jctrl.defpset", "pmix.nspace", "pmix.euid", "x"),
+]
+INFO = st.sampled_from(sorted(KINDS)).flatmap(
+    lambda kind: st.tuples(st.sampled_from(NAMES), st.just(kind), KINDS[kind])
+)
+INFOS = st.lists(INFO, max_size=4)
+TEXTS = st.lists(st.sampled_from(["a", "b", "pmix.qry.ns", "pmix.qry.jst", ""]), max_size=3)
+TARGETS = st.lists(PROCS, max_size=3)
+COMMAND = st.builds(
+    lambda program, processes: PmixCommand(program=program, arguments=(), env=(), cwd="", processes=processes, info=()),
+    st.sampled_from(["", "/bin/true"]),
+    st.integers(-2, 3),
+)
+REPLY = (st.none(), st.none())
+RECORDS = st.one_of(
+    st.tuples(st.sampled_from(["connected", "finalized"]), PROCS),
+    st.tuples(st.just("aborted"), PROCS, st.integers(), st.text(max_size=4), TARGETS),
+    st.tuples(st.just("fence"), TARGETS, INFOS, st.binary(max_size=4), *REPLY),
+    st.tuples(st.just("publish"), PROCS, INFOS, *REPLY),
+    st.tuples(st.just("lookup"), PROCS, TEXTS, INFOS, *REPLY),
+    st.tuples(st.just("unpublish"), PROCS, TEXTS, *REPLY),
+    st.tuples(st.just("spawn"), PROCS, INFOS, st.lists(COMMAND, max_size=2), *REPLY),
+    st.tuples(st.just("connect"), TARGETS, *REPLY),
+    st.tuples(st.just("query"), PROCS, st.lists(st.tuples(TEXTS, INFOS), max_size=2), *REPLY),
+    st.tuples(st.just("log"), PROCS, INFOS, *REPLY),
+    st.tuples(st.just("group"), st.text(max_size=3), TARGETS, INFOS, *REPLY),
+    st.tuples(st.just("ungroup"), st.text(max_size=3)),
+    st.tuples(st.just("control"), PROCS, TARGETS, INFOS, *REPLY),
+    st.tuples(st.just("pull"), TARGETS, INFOS, st.integers(0, 255)),
+    st.tuples(st.just("stdin"), PROCS, TARGETS, INFOS, st.binary(max_size=4), *REPLY),
+    st.tuples(st.just("tool"), INFOS, *REPLY),
+)
+UNANSWERED = {"connected", "finalized", "aborted", "ungroup", "pull"}
+
+
+@given(st.lists(RECORDS, max_size=15))
+def test_any_requests_are_answered_or_become_events(records: list[tuple[Any, ...]]) -> None:
+    sets: dict[str, Any] = {}
+    requests = Requests(JOBS, "here", sets.__setitem__)
+    recorder = Recorder()
+    requests._answers = recorder  # type: ignore[assignment]
+    for record in records:
+        before = recorder.count
+        events = requests.handle(record)
+        open_events = [event for event in events if hasattr(event, "answer")]
+        for event in open_events:
+            event.answer(*((c.SUCCESS, "new") if record[0] == "spawn" else (c.SUCCESS,)))
+            event.answer(*((c.SUCCESS, "new") if record[0] == "spawn" else (c.SUCCESS,)))  # does nothing
+        answered = recorder.count - before
+        if record[0] == "lookup":
+            assert answered <= 1  # it may wait
+        elif record[0] == "publish":
+            assert answered >= 1  # and the lookups that waited for it
+        else:
+            assert answered == (record[0] not in UNANSWERED)
+    requests.expire()
+    for nspace in ("mother", "child", "other", "tool", "nobody", ""):
+        requests.forget(nspace)
+    assert requests.next_deadline() is None
+    assert not requests.connected

@@ -7,7 +7,6 @@ import time
 from lwkpm.pmi.pmix import constants as c
 from lwkpm.pmi.pmix.answers import Answers
 from lwkpm.pmi.pmix.events import PmixAborted, PmixConnected, PmixFinalized, PmixLog
-from lwkpm.pmi.pmix.names import Lookup, Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from lwkpm.pmi.pmix.events import PmixEvent
     from lwkpm.pmi.pmix.forwarding import Pulls
     from lwkpm.pmi.pmix.job import Job
+    from lwkpm.pmi.pmix.names import Lookup, Names
     from lwkpm.pmi.pmix.values import Info, Proc
     from lwkpm.pmi.pmix.view import JobView
 
@@ -68,7 +68,7 @@ class Requests:
         self, jobs: Mapping[str, Job], hostname: str, define_pset: Callable[[str, Sequence[Proc]], None]
     ) -> None:
         self._answers = Answers()
-        self._names = Names()
+        self._late_names: Names | None = None
         self.jobs = jobs  # by namespace; the server's own, so always current
         self._hostname = hostname
         self.view: JobView | None = None
@@ -119,6 +119,15 @@ class Requests:
     def _modex_answer(self, reply: Any, cbdata: Any) -> Callable[[int, bytes], None]:
         return lambda status, data: self._answers.modex((reply, cbdata), status, data)
 
+    @property
+    def _names(self) -> Names:
+        """What is published; many jobs publish nothing."""
+        if self._late_names is None:
+            from lwkpm.pmi.pmix.names import Names
+
+            self._late_names = Names()
+        return self._late_names
+
     def _publish(self, proc: Proc, infos: list[Info], reply: Any, cbdata: Any) -> Events:
         self._answers.done((reply, cbdata), self._names.publish(proc, infos))
         for request, found in self._names.ready():
@@ -126,6 +135,8 @@ class Requests:
         return []
 
     def _lookup(self, proc: Proc, keys: list[str], directives: list[Info], reply: Any, cbdata: Any) -> Events:
+        from lwkpm.pmi.pmix.names import Lookup
+
         request = Lookup(proc, keys, directives, (reply, cbdata))
         found = self._names.lookup(request)
         if found is not None:
@@ -261,7 +272,8 @@ class Requests:
         """A process is gone, with or without PMIx_Finalize."""
         self._unclean = self._unclean or proc in self.connected
         self.connected.discard(proc)
-        self._give_up(self._names.ended(proc))
+        if self._late_names is not None:
+            self._give_up(self._late_names.ended(proc))
 
     def is_clean(self) -> bool:
         """Whether everybody who connected has finalized."""
@@ -271,7 +283,8 @@ class Requests:
         """A job is over: nothing of its ranks is kept."""
         for proc in [proc for proc in self.connected if proc[0] == nspace]:
             self.ended(proc)
-        self._give_up(self._names.forget(nspace))
+        if self._late_names is not None:
+            self._give_up(self._late_names.forget(nspace))
         for name in [name for name, members in self.psets.items() if any(proc[0] == nspace for proc in members)]:
             del self.psets[name]
 
@@ -281,7 +294,8 @@ class Requests:
 
     def expire(self) -> None:
         """Answer lookups whose time is over."""
-        self._give_up(self._names.expired(time.monotonic()))
+        if self._late_names is not None:
+            self._give_up(self._late_names.expired(time.monotonic()))
 
     def _give_up(self, requests: Sequence[Lookup]) -> None:
         for request in requests:
@@ -289,7 +303,7 @@ class Requests:
 
     def next_deadline(self) -> float | None:
         """When `expire` is worth calling, in monotonic seconds."""
-        return self._names.next_deadline()
+        return None if self._late_names is None else self._late_names.next_deadline()
 
 
 def _as_text(value: Any) -> str:
