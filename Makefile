@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 BIN := .venv/bin
 DEMO := build/images/demo.sqfs
-C_FILES := $(wildcard launcher/*.[ch] examples/*.c tests/mpi/programs/*.c tests/mpi/pmi_programs/*.[ch] pmix_shim/*.[ch])
+C_FILES := $(wildcard launcher/*.[ch] launcher/mpir/*.c examples/*.c tests/mpi/programs/*.c tests/mpi/pmi_programs/*.[ch] pmix_shim/*.[ch])
 PYTEST_ARGS ?=
 
 demo: setup native demo-image
@@ -22,7 +22,7 @@ bench-launch: setup native images
 
 # Both sub-makes and image builds decide by themselves whether anything is out of date.
 native: setup
-	@$(MAKE) --no-print-directory -C launcher conenter
+	@$(MAKE) --no-print-directory -C launcher
 	@$(MAKE) --no-print-directory -C pmix_shim
 
 sanitized: setup

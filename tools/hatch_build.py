@@ -18,11 +18,12 @@ class ConenterHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignore,m
         if version == "editable":
             return
         launcher, shim = Path(self.root) / "launcher", Path(self.root) / "pmix_shim"
-        subprocess.run(["make", "-C", str(launcher), "conenter"], check=True)
+        subprocess.run(["make", "-C", str(launcher)], check=True)
         subprocess.run(["make", "-C", str(shim)], check=True)
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"
         build_data["force_include"][str(launcher / "conenter")] = "lwkpm/bin/conenter"
+        build_data["force_include"][str(launcher / "mpir" / "libmpir.so")] = "lwkpm/lib/liblwkpm-mpir.so"
         for library in ("libpmi.so.0", "libpmi2.so.0"):
             build_data["force_include"][str(shim / "lib" / library)] = f"lwkpm/lib/{library}"

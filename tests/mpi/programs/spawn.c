@@ -57,7 +57,8 @@ static int spawn(const char *program, char **arguments, int count, MPI_Info info
 static int spawn_multiple(const char *self, MPI_Comm *inter) {
     int counts[2] = {1, 2}, codes[3];
     char program[4096], *programs[2] = {program, program};
-    char *first[] = {"first", "two words", NULL}, *second[] = {"second", "a=b;c", NULL}, **arguments[2] = {first, second};
+    char *first[] = {"first", "two words", NULL}, *second[] = {"second", "a=b;c", NULL},
+         **arguments[2] = {first, second};
     MPI_Info infos[2] = {MPI_INFO_NULL, MPI_INFO_NULL};
     snprintf(program, sizeof program, "%s", self);
     MPI_Info_create(&infos[1]);
