@@ -13,6 +13,7 @@ import pytest
 
 from tests.capabilities import LWKPM_RUN
 from tests.conftest import child_environment
+from tests.mpi.pmix_cases import compile_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.needs("python3_pmix")
 
 
 @contextmanager
-def running(*command: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(*command: str, option: tuple[str, ...] = ()) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """(a job of two ranks that tools may connect to, its server's URI); it has ended afterwards."""
-    words = [str(LWKPM_RUN), "--tools", "-n", "2", "-t", str(LIMIT_S), "host://", *command]
+    words = [str(LWKPM_RUN), "--tools", "-n", "2", "-t", str(LIMIT_S), *option, "host://", *command]
     env = child_environment(user=False, extra=None)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as job:
         assert job.stderr is not None
@@ -92,6 +93,29 @@ def test_a_tool_reads_output() -> None:
     texts = {each["status"]: each["result"] for each in found["output"]}
     assert "line of 0" in texts[0]
     assert "line of 1" in texts[1]
+
+
+def test_ranks_read_what_a_tool_sends(tmp_path: Path) -> None:
+    """From C: the Python binding's iof_push never returns."""
+    tool = compile_c(tmp_path, "tool.c")
+    script = "echo $PMIX_NAMESPACE; read -r line; echo $LWKPM_RANK: $line"
+    with running("sh", "-c", script, option=("--stdin", "tool")) as (job, uri):
+        assert job.stdout is not None
+        nspace = job.stdout.readline().strip()
+        done = subprocess.run(
+            [str(tool), uri, "feed", nspace], capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+        assert "push 0" in done.stdout, done.stdout + done.stderr
+        out, err = job.communicate(timeout=LIMIT_S)
+    assert job.returncode == 0, err
+    assert sorted(line for line in out.splitlines() if "fed" in line) == ["0: fed by the tool", "1: fed by the tool"]
+
+
+def test_input_from_tools_needs_tools() -> None:
+    command = [str(LWKPM_RUN), "--stdin", "tool", "-n", "1", "host://", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 125
+    assert "--tools" in done.stderr
 
 
 def test_without_the_option_no_tool_can_connect() -> None:

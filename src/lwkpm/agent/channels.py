@@ -11,6 +11,7 @@ from lwkpm.errors import LwkpmError, ResourceError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lwkpm.agent.loop import Loop
+    from lwkpm.agent.pushed_input import PushedInput
     from lwkpm.agent.rank import Rank
     from lwkpm.agent.service import Tap
     from lwkpm.job.plan import Plan
@@ -28,6 +29,7 @@ class StandardStreams:
         self.stdout = Sink(loop, 1)
         self.stderr = Sink(loop, 2)
         self._stdin_is_open = _is_open(0)
+        self._pushed: PushedInput | None = None
         self.tap: Tap | None = None  # is shown all output: (rank, "stdout" or "stderr", data)
 
     def open(self, rank: Rank) -> list[int]:
@@ -62,6 +64,8 @@ class StandardStreams:
 
     def _stdin(self, rank: Rank) -> int:
         mode = self._plan.job.stdin
+        if mode == "tool":
+            return self._input_by_tool().open(rank)
         chosen = mode == "all" or mode == str(rank.number)
         wanted = self._stdin_is_open and chosen and rank.namespace.index == 0
         if not wanted:
@@ -71,6 +75,20 @@ class StandardStreams:
         read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
         self._stdin_pipes.append(write_fd)
         return read_fd
+
+    def _input_by_tool(self) -> PushedInput:
+        if self._pushed is None:
+            from lwkpm.agent.pushed_input import PushedInput
+
+            self._pushed = PushedInput(self._loop)
+        return self._pushed
+
+    def push(self, rank: Rank, data: bytes, *, ends: bool) -> bool:
+        """Input for a rank from a tool; False when ranks read something else (no ``--stdin tool``)."""
+        if self._pushed is None:
+            return False
+        self._pushed.push(rank, data, ends=ends)
+        return True
 
     def start_stdin(self) -> None:
         """Begin to copy the launcher's stdin, once every rank has its pipe."""
@@ -104,6 +122,8 @@ class StandardStreams:
         """Close what is ours."""
         for sink in self.sinks():
             sink.close()
+        if self._pushed is not None:
+            self._pushed.close()
         os.close(self._null_fd)
 
 

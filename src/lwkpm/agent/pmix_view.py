@@ -87,11 +87,16 @@ def _resident_bytes(pid: int) -> int:
 
 def control(event: Any, namespaces: Mapping[str, Namespace], send: Callable[[Rank, int], None]) -> None:
     """Carry out a `PmixJobControl`, whose right to ask has been checked."""
-    ranks = [rank for target in event.targets for rank in _targets(target, namespaces)]
+    ranks = targets(event.targets, namespaces)
     event.answer(SUCCESS if ranks else ERR_NOT_FOUND)  # before a rank that ends itself is gone
     for rank in ranks:
         if rank.running:
             send(rank, SIGNALS.get(event.action, event.signal))
+
+
+def targets(named: Sequence[tuple[str, int]], namespaces: Mapping[str, Namespace]) -> list[Rank]:
+    """The ranks that (namespace, rank or wildcard) pairs name."""
+    return [rank for target in named for rank in _targets(target, namespaces)]
 
 
 def _targets(target: tuple[str, int], namespaces: Mapping[str, Namespace]) -> list[Rank]:

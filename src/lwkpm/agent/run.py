@@ -264,6 +264,11 @@ class Agent:
         for rank in self._worlds.ranks.values():
             self._streams.apply_tap(rank)
 
+    def push_input(self, rank: Rank, data: bytes, ends: bool) -> None:
+        """Input that a PMIx tool sent for a rank."""
+        if not self._streams.push(rank, data, ends=ends) and data:
+            self._report.note(f"a tool sent input for {rank.title}, which reads it with --stdin tool only")
+
     def say(self, text: str) -> None:
         """Something a server has to tell the user."""
         self._report.note(text)

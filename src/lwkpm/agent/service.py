@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         def on_spawn(self, request: SpawnRequest) -> None: ...
         def signal_rank(self, rank: Rank, number: int) -> None: ...
         def tap_output(self, tap: Tap | None) -> None: ...
+        def push_input(self, rank: Rank, data: bytes, ends: bool) -> None: ...
         def say(self, text: str) -> None: ...
 
     Tap = Callable[[Rank, str, bytes], None]
@@ -269,8 +270,10 @@ class PmiService:
             self.pmix.iof_deliver(rank.namespace.plan.nspace, rank.number, channel, data)
 
     def _pmix_stdin(self, event: Any) -> None:
-        if event.data:
-            self._handler.say("a tool sent input for ranks; they read the launcher's stdin only, so it is dropped")
+        from lwkpm.agent.pmix_view import targets
+
+        for rank in targets(event.targets, self._namespaces):
+            self._handler.push_input(rank, event.data, event.eof)
 
     def _pmix_tool_connected(self, event: Any) -> None:
         self._handler.say(f"the PMIx tool {event.nspace} has connected")

@@ -84,10 +84,12 @@ def pattern(spelled: str, value: str, option: Option) -> str:
 
 
 def stdin(spelled: str, value: str, _option: Option) -> str:
-    """'all', 'none' or a rank."""
-    if value in ("all", "none") or (value.isascii() and value.isdigit()):
+    """'all', 'none', 'tool' or a rank."""
+    if value in ("all", "none", "tool") or (value.isascii() and value.isdigit()):
         return value
-    raise bad_value(spelled, value, "it is neither a rank nor 'all' nor 'none'", f"write {spelled} 0 (the default)")
+    raise bad_value(
+        spelled, value, "it is neither a rank nor 'all', 'none' or 'tool'", f"write {spelled} 0 (the default)"
+    )
 
 
 def signals(spelled: str, value: str, _option: Option) -> tuple[str, ...]:

@@ -236,7 +236,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="stdin",
         metavar="WHO",
         group="output",
-        help="who reads stdin: a rank, 'all' or 'none' (default: 0)",
+        help="who reads stdin: a rank, 'all' or 'none' (default: 0); 'tool': ranks read what a PMIx tool sends",
     ),
     Option(
         names=("-t", "--timeout"),

@@ -243,6 +243,8 @@ def _check_total(apps: tuple[AppContext, ...]) -> None:
 
 
 def _check_stdin(job: Job, total: int) -> None:
+    if job.stdin == "tool" and not job.tools:
+        raise convert.bad_value("--stdin", "tool", "no PMIx tool may connect to this job", "give --tools as well")
     if job.stdin.isdigit() and int(job.stdin) >= total:
         raise convert.bad_value(
             "--stdin", job.stdin, f"the job has ranks 0 to {total - 1}", "name one of them, 'all' or 'none'"

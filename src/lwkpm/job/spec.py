@@ -54,7 +54,7 @@ class Job(Value):
     label: bool = False
     outfile: str | None = None
     errfile: str | None = None
-    stdin: str = "0"  # "0", "all", "none" or a rank number
+    stdin: str = "0"  # "0", "all", "none", "tool" or a rank number
     timeout_s: float | None = None
     start_timeout_s: float = 60.0  # 0 = no limit
     kill_delay_s: float = 5.0

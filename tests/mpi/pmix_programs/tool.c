@@ -1,4 +1,4 @@
-/* tool: a tool that connects to the server at argv[1], then does argv[2]: look (tables and output) or act (spawn, feed,
+/* tool: a tool that connects to the server at argv[1], then does argv[2]: look (tables and output), feed JOB (input) or act (spawn, feed,
    end). */
 #include "client.h"
 
@@ -82,5 +82,9 @@ int main(int argc, char **argv) {
     if (status != PMIX_SUCCESS || argc < 3) return 1;
     if (!strcmp(argv[2], "look")) look("lwkpm-test");
     if (!strcmp(argv[2], "act")) act("lwkpm-test");
+    if (!strcmp(argv[2], "feed") && argc > 3) {
+        pmix_proc_t all = all_of(argv[3]);
+        printf("push %d\n", push(&all, "fed by the tool\n"));
+    }
     return PMIx_tool_finalize() == PMIX_SUCCESS ? 0 : 1;
 }
