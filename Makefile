@@ -4,6 +4,7 @@ BIN := .venv/bin
 DEMO := build/images/demo.sqfs
 C_FILES := $(wildcard launcher/*.[ch] launcher/mpir/*.c examples/*.c tests/mpi/programs/*.c tests/mpi/pmi_programs/*.[ch] pmix_shim/*.[ch])
 PYTEST_ARGS ?=
+MPI4PY_ARGS ?=
 
 demo: setup native demo-image
 	@tools/demo.sh $(DEMO)
@@ -16,6 +17,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+# mpi4py's own tests under lwkpm-run and each MPI's launcher; MPI4PY_ARGS="--mpi mpich-5 -n 2 --modules ^test_spawn".
+test-mpi4py: setup native
+	$(PYTHON) -m tools.mpi4py_suite $(MPI4PY_ARGS)
 
 bench-launch: setup native images
 	$(PYTHON) -m tools.bench_launch
@@ -47,4 +52,4 @@ clean:
 	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tools tests -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: demo test lint bench-launch native sanitized demo-image images setup setup-test clean
+.PHONY: demo test test-mpi4py lint bench-launch native sanitized demo-image images setup setup-test clean

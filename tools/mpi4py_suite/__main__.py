@@ -17,6 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,12 @@ from tools.images.recipes import MPI4PY
 from tools.images.sources import ROOT
 from tools.mpi4py_suite.collect import AT_END, AT_START, Outcomes, collect
 from tools.mpi4py_suite.compare import Pair, modules_of, table
-from tools.mpi4py_suite.launch import DONOR, MARK, PREFIX, TESTS, Order, Target, end_all
+from tools.mpi4py_suite.launch import DONOR, MARK, PREFIX, RECORDER, TESTS, Order, Target, end_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LAUNCH = Path(__file__).with_name("launch.py")
 RANKS = (1, 2, 4)
 RETRIES = 2
 # Inside of the chroot's mount namespace; /etc/hosts as lwkpm has it: one test looks up its own host's name.
@@ -40,6 +42,7 @@ cat >/dev/shm/.hosts
 [ -e /etc/hosts ] || touch /etc/hosts
 mount --bind /dev/shm/.hosts /etc/hosts
 """
+BUILT = ROOT / "build" / "mpi4py-outcomes.json"
 KEPT = ROOT / "tests" / "mpi4py" / "outcomes.json"
 
 
@@ -61,7 +64,9 @@ def modules(folder: Path, pattern: str) -> tuple[str, ...]:
 
 def own_outcomes(folder: Path, target: Target, ranks: int, order: Order, given: argparse.Namespace) -> Outcomes:
     """Of the own launcher, kept beside the image: they change only with it."""
-    kept = cache_dir() / f"{folder.name}.own" / f"{target.name}-{ranks}{'-numpy' * order.numpy}.json"
+    settings = sha256(b"".join(path.read_bytes() for path in (LAUNCH, RECORDER))).hexdigest()[:8]
+    name = f"{target.name}-{ranks}{'-numpy' * order.numpy}-{settings}.json"
+    kept = cache_dir() / "own-launchers" / folder.name / name
     whole = not given.modules and not given.exclude
     if whole and not given.fresh and kept.exists():
         return Outcomes(**{**(facts := json.loads(kept.read_text())), "tests": pairs_of(facts["tests"])})
@@ -135,7 +140,8 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="run the own launchers although their outcomes are kept")
     parser.add_argument("--idle", type=float, default=60, metavar="S", help="hung after S s without a step (60)")
     parser.add_argument("--jobs", type=int, default=2, metavar="J", help="launches at the same time (2)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help=f"data file ({KEPT.relative_to(ROOT)})")
+    parser.add_argument("--json", type=Path, metavar="FILE", default=BUILT, help="data file (in build/)")
+    parser.add_argument("--keep", action="store_true", help=f"write {KEPT.relative_to(ROOT)} instead")
     return parser.parse_args(words)
 
 
@@ -155,8 +161,9 @@ def main(words: list[str]) -> int:
         chosen = [(target, ranks) for ranks in given.ranks or RANKS for target in found]
         pairs = list(pool.map(lambda one: run_pair(folder, one[0], one[1], order, given), chosen))
     print(table(pairs))
-    if given.json:
-        given.json.write_text(json.dumps(report(pairs), indent=1) + "\n")
+    path = KEPT if given.keep else given.json
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report(pairs), indent=1) + "\n")
     return 1 if any(pair.worse() for pair in pairs) else 0
 
 
