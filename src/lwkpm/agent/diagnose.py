@@ -63,6 +63,13 @@ def _read(path: str) -> str:
 def setup_error(container: ContainerPlan, error: int, step: str, target: str) -> LwkpmError:
     """conenter could not make the container: `step` failed on `target` with errno `error`."""
     reason = f"{step} {target}: {os.strerror(error)}"
+    if step == "unshare" and error == errno.EINVAL and "user" not in target.split(","):
+        return ContainerError(
+            "LWKPM-E036",
+            f"cannot make the container of {container.image}",
+            f"{reason}: the root directory here is no mount point, as in a plain chroot",
+            "run outside of the chroot, or make its directory a mount before you enter it (mount --bind DIR DIR)",
+        )
     if step == "unshare":
         return _namespace_error(container, error, reason)
     if step in ("loop", "fuse"):
