@@ -120,17 +120,17 @@ class Failures:
 
         self.launcher(mixed_error(rank.title, rank.protocol, other.title, other.protocol))
 
-    def start_timeout(self) -> None:
-        """Look for ranks that should have reached a server by now."""
+    def start_timeout(self, ranks: Sequence[Rank]) -> None:
+        """Look for those of `ranks` that should have reached a server by now."""
         from lwkpm.agent.diagnose import loaded_mpi
 
-        waiting = [rank for rank in self._worlds.running() if not rank.reached]
+        waiting = [rank for rank in ranks if rank.running and not rank.reached]
         with_mpi = [(rank, library) for rank in waiting if (library := loaded_mpi(rank.pid))]
         limit_s = self._plan.job.start_timeout_s
         if with_mpi:
             when = f"after {limit_s:g} s (--start-timeout) it still runs"
             self.singletons([rank for rank, _ in with_mpi], with_mpi[0][1], when)
-        elif waiting and any(rank.reached for rank in self._worlds.ranks.values()):
+        elif waiting and any(rank.reached for rank in ranks):
             self._report.note(
                 f"{name_ranks(waiting)} has not reached a PMI server after {limit_s:g} s, while others have; "
                 "if they are meant to be one MPI world, this job will wait for ever"

@@ -109,9 +109,15 @@ class Agent:
         if not self._ending:
             self._failures.timeout()
 
-    def _on_start_timeout(self) -> None:
+    def _limit_start(self, started: list[Namespace]) -> None:
+        """Each world has --start-timeout from its own start."""
+        limit_s = self._plan.job.start_timeout_s
+        if started and limit_s and self._stop is None:
+            self._loop.after(limit_s, lambda: self._on_start_timeout(started))
+
+    def _on_start_timeout(self, worlds: list[Namespace]) -> None:
         if not self._ending:
-            self._failures.start_timeout()
+            self._failures.start_timeout([rank for world in worlds for rank in world.ranks])
 
     # --- news from conenter ----------------------------------------------------------------------------------
 
@@ -122,18 +128,19 @@ class Agent:
             return
         if first:
             self._report.phase("container ready")
+        started = []
         try:
             for world in self._worlds.take_ready():
                 if world.request is None or self._spawns.check(world, world.request):
                     self._starter.start(world)
+                    started.append(world)
         except LwkpmError as error:
             self._failures.launcher(error)
             return
         if first and not self._worlds.waiting:
             self._report.phase("ranks ordered")
             self._streams.start_stdin()
-            if self._plan.job.start_timeout_s and self._stop is None:
-                self._loop.after(self._plan.job.start_timeout_s, self._on_start_timeout)
+        self._limit_start(started)
 
     def on_setup_failed(self, link: ConenterLink, error: int, step: str, target: str) -> None:
         """The container could not be made."""
