@@ -128,6 +128,20 @@ def report(pairs: list[Pair]) -> dict[str, Any]:
     }
 
 
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`new` with what `old` knows of the runs that `new` has not."""
+    done = {(run["mpi"], run["ranks"]) for run in new["runs"]}
+    kept = {part: [one for one in old[part] if (one["mpi"], one["ranks"]) not in done] for part in ("runs", "not_ok")}
+    both = {part: sorted(kept[part] + new[part], key=lambda one: one["ranks"]) for part in kept}
+    return {**new, **both}
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """The data file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
 def parse_arguments(words: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="mpi4py_suite", description=(__doc__ or "").partition("\n")[0])
@@ -141,7 +155,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--idle", type=float, default=60, metavar="S", help="hung after S s without a step (60)")
     parser.add_argument("--jobs", type=int, default=2, metavar="J", help="launches at the same time (2)")
     parser.add_argument("--json", type=Path, metavar="FILE", default=BUILT, help="data file (in build/)")
-    parser.add_argument("--keep", action="store_true", help=f"write {KEPT.relative_to(ROOT)} instead")
+    parser.add_argument("--keep", action="store_true", help=f"put the outcomes into {KEPT.relative_to(ROOT)}")
     return parser.parse_args(words)
 
 
@@ -161,9 +175,9 @@ def main(words: list[str]) -> int:
         chosen = [(target, ranks) for ranks in given.ranks or RANKS for target in found]
         pairs = list(pool.map(lambda one: run_pair(folder, one[0], one[1], order, given), chosen))
     print(table(pairs))
-    path = KEPT if given.keep else given.json
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report(pairs), indent=1) + "\n")
+    write(given.json, report(pairs))
+    if given.keep:
+        write(KEPT, merged(json.loads(KEPT.read_text()), report(pairs)))
     return 1 if any(pair.worse() for pair in pairs) else 0
 
 
