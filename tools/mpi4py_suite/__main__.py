@@ -156,7 +156,10 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, metavar="J", help="launches at the same time (2)")
     parser.add_argument("--json", type=Path, metavar="FILE", default=BUILT, help="data file (in build/)")
     parser.add_argument("--keep", action="store_true", help=f"put the outcomes into {KEPT.relative_to(ROOT)}")
-    return parser.parse_args(words)
+    given = parser.parse_args(words)
+    if given.keep and (given.modules or given.exclude or given.own_only):
+        parser.error("--keep wants whole runs: without --modules, --exclude and --own-only")
+    return given
 
 
 def main(words: list[str]) -> int:
