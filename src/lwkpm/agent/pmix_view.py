@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from lwkpm.lean import signal
+from lwkpm.pmi.pmix import constants as c
 from lwkpm.pmi.pmix.view import ProcState
 
 TYPE_CHECKING = False
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from lwkpm.agent.namespace import Namespace
     from lwkpm.agent.rank import Rank
 
-WILDCARD = 0xFFFFFFFE  # PMIX_RANK_WILDCARD
-SUCCESS, ERR_NOT_FOUND = 0, -46
 #: What an action of job control is as a signal; "signal" brings its own.
 SIGNALS = {
     "kill": signal.SIGKILL,
@@ -88,7 +87,7 @@ def _resident_bytes(pid: int) -> int:
 def control(event: Any, namespaces: Mapping[str, Namespace], send: Callable[[Rank, int], None]) -> None:
     """Carry out a `PmixJobControl`, whose right to ask has been checked."""
     ranks = targets(event.targets, namespaces)
-    event.answer(SUCCESS if ranks else ERR_NOT_FOUND)  # before a rank that ends itself is gone
+    event.answer(c.SUCCESS if ranks else c.ERR_NOT_FOUND)  # before a rank that ends itself is gone
     for rank in ranks:
         if rank.running:
             send(rank, SIGNALS.get(event.action, event.signal))
@@ -103,4 +102,4 @@ def _targets(target: tuple[str, int], namespaces: Mapping[str, Namespace]) -> li
     namespace = namespaces.get(target[0])
     if namespace is None:
         return []
-    return namespace.ranks if target[1] == WILDCARD else namespace.ranks[target[1] : target[1] + 1]
+    return namespace.ranks if target[1] == c.RANK_WILDCARD else namespace.ranks[target[1] : target[1] + 1]

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 WIRE_MODES = ("auto", "pmi1", "pmi2", "port")
 PMIX = "PMIx"
-PMIX_ERR_NOT_SUPPORTED = -47
 PMIX_DEBUGGER_RELEASE = -3
 STOP_IN_INIT = ("pmix.dbg.init", 1, True)  # PMIX_DEBUG_STOP_IN_INIT, a PMIX_BOOL
 
@@ -238,10 +237,11 @@ class PmiService:
 
     def _pmix_spawn_requested(self, event: Any) -> None:
         from lwkpm.agent.pmix_spawn import spawn_request
+        from lwkpm.pmi.pmix.constants import ERR_NOT_SUPPORTED
 
         parent = self._pmix_rank(event)
         if parent is None:
-            event.answer(PMIX_ERR_NOT_SUPPORTED, "")  # a tool: whose job would it be?
+            event.answer(ERR_NOT_SUPPORTED, "")  # a tool: whose job would it be?
         else:
             self._handler.on_spawn(spawn_request(parent, event))
 
