@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-SCRIPTS = {"lwkpm": "main", "lwkpm-run": "run_entry"}
+SCRIPTS = {"lwkpm": "main_entry", "lwkpm-run": "run_entry"}
 TEMPLATE = """\
 #!{python} -IS
 import sys

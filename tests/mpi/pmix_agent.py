@@ -307,7 +307,8 @@ def main() -> None:
         "leftovers": [name for name in os.listdir(folder) if not name.startswith("out.")],
     }
     shutil.rmtree(folder)
-    print(json.dumps(report))
+    print(json.dumps(report), flush=True)
+    os._exit(0)  # as lwkpm-run: a libpmix that was not finalized may crash the interpreter's tear-down
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def main() -> None:
     ended = time.monotonic()
     messages = server.messages()
     server.deregister_job(NSPACE)
-    server.stop()
+    server.stop(clean=all(rank.returncode == 0 for rank in ranks))
     report = {
         "version": server.version,
         "events": events,
@@ -143,7 +143,8 @@ def main() -> None:
         "leftovers": [name for name in os.listdir(folder) if not name.startswith("out.")],
     }
     shutil.rmtree(folder)
-    print(json.dumps(report))
+    print(json.dumps(report), flush=True)
+    os._exit(0)  # as lwkpm-run: a libpmix that was not finalized may crash the interpreter's tear-down
 
 
 if __name__ == "__main__":

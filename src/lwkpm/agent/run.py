@@ -90,7 +90,7 @@ class Agent:
             return self._finish()
         finally:
             self._close_links()
-            self._service.stop()
+            self._service.stop(clean=not self._ending)
             self._streams.close()
             watch.close()
             signal.signal(signal.SIGTTIN, ignored_input)
@@ -336,7 +336,7 @@ class Agent:
     def _finish(self) -> int:
         for link in self._worlds.links:
             link.hang_up()
-        self._service.stop()  # libpmix ends while conenter takes the container down
+        self._service.stop(clean=not self._ending)  # libpmix ends while conenter takes the container down
         self._close_links()
         self._flush_output()
         return self._failures.end().status

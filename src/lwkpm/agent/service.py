@@ -299,8 +299,8 @@ class PmiService:
             if self.pmix is not None:
                 self.pmix.notify(PMIX_DEBUGGER_RELEASE, nspace)
 
-    def stop(self) -> None:
-        """Close every socket and finalize libpmix; more than once does no harm."""
+    def stop(self, *, clean: bool) -> None:
+        """Close every socket and end libpmix; more than once does no harm. `clean`: no rank had to be killed."""
         if self._wire is not None:
             self._wire.close()
         if self.pmix is not None:
@@ -310,7 +310,7 @@ class PmiService:
             if trace is not None:
                 for line in pmix.messages().splitlines():
                     trace(f"libpmix: {line}")
-            pmix.stop()
+            pmix.stop(clean=clean)
 
 
 def _psets(namespace: Namespace) -> dict[str, list[int]]:

@@ -33,9 +33,20 @@ def run_main(argv: Sequence[str] | None = None) -> int:
     return _guarded(lambda: _run(words), words)
 
 
+def main_entry() -> NoReturn:
+    """``lwkpm`` as a process."""
+    _leave(main())
+
+
 def run_entry() -> NoReturn:
-    """``lwkpm-run`` as a process. It ends without the interpreter's tear-down (3 ms), as all it held is released."""
-    status = run_main()
+    """``lwkpm-run`` as a process."""
+    _leave(run_main())
+
+
+def _leave(status: int) -> NoReturn:
+    """End without the interpreter's tear-down: it takes 3 ms, all that was held is released, and a thread of a libpmix
+    that could not be finalized would call into what is being torn down.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -320,8 +320,10 @@ class PmixServer:
         self._jobs.pop(nspace, None)
         self._requests.forget(nspace)
 
-    def stop(self) -> None:
+    def stop(self, *, clean: bool = True) -> None:
         """End the library and close the descriptors; more than once does no harm.
+
+        `clean` False: processes were killed, perhaps while they were connecting, of which nobody tells us.
 
         Only after a clean run: PMIx_server_finalize crashes, now and then, when a process died in a collective call
         (4.2.2, 5.0.11), and never returns once two local ranks called PMIx_Connect with a timeout: one timer is armed
@@ -333,7 +335,7 @@ class PmixServer:
         self.dispatch()  # the last goodbyes
         self._running = False
         self._requests.close()
-        if self._requests.is_clean() and self._finalize():
+        if clean and self._requests.is_clean() and self._finalize():
             self._close()
         self._remove_tool_dir()
 
