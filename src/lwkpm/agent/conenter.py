@@ -57,7 +57,7 @@ def find_conenter() -> str:
 
 
 def _strings(items: Sequence[str]) -> bytes:
-    return b"".join(os.fsencode(item) + b"\0" for item in items)
+    return os.fsencode("".join([item + "\0" for item in items]))
 
 
 def _texts(data: bytes) -> list[str]:
@@ -72,6 +72,7 @@ class ConenterLink:
         self.handler: Handler | None = None  # set before the loop runs: news only come from it
         self._in = bytearray()
         self._out: deque[tuple[bytes, Sequence[int]]] = deque()
+        self._writing = False  # waits for room in the socket
         self.ready = False
         self.ended = False
         ours, theirs = socket.socketpair()
@@ -154,7 +155,9 @@ class ConenterLink:
                 self._out.popleft()
             else:
                 self._out[0] = (data[sent:], ())
-        self._loop.change(self._socket.fileno(), READ | WRITE if self._out else READ)
+        if bool(self._out) != self._writing:
+            self._writing = not self._writing
+            self._loop.change(self._socket.fileno(), READ | WRITE if self._writing else READ)
 
     def _on_events(self, events: int) -> None:
         if events & WRITE:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.sink import Sink
 
-READ_BYTES = 1 << 18
+#: What a pipe holds; more would be mapped and unmapped for every read.
+READ_BYTES = 1 << 16
 #: A line longer than this goes out in pieces; nobody can hold an endless one.
 LONGEST_LINE_BYTES = 1 << 20
 TAIL_BYTES = 2048

@@ -15,7 +15,7 @@ from lwkpm.agent.conenter import describe_end, signal_name
 from lwkpm.agent.failures import Failures
 from lwkpm.agent.service import PMIX, PmiService
 from lwkpm.agent.signals import SignalWatch
-from lwkpm.agent.starter import Starter, allow_descriptors
+from lwkpm.agent.starter import Starter
 from lwkpm.agent.worlds import Worlds
 from lwkpm.errors import LwkpmError
 from lwkpm.lean import signal
@@ -77,7 +77,6 @@ class Agent:
 
     def run(self) -> int:
         """Run the job; its exit status."""
-        allow_descriptors(self._worlds.ids)
         forwarded = [getattr(signal, f"SIG{name}") for name in self._plan.job.forward_signals]
         ignored_input = signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         watch = SignalWatch(self._loop, {*INTERRUPTS, *forwarded}, self._on_signal)

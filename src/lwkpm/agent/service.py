@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WIRE_MODES = ("auto", "pmi1", "pmi2", "port")
 PMIX = "PMIx"
+#: Each of these calls wakes libpmix's thread unless it is still busy with the last one. Ranks are ordered as counted.
+CLIENTS_AT_ONCE = 64
 PMIX_DEBUGGER_RELEASE = -3
 STOP_IN_INIT = ("pmix.dbg.init", 1, True)  # PMIX_DEBUG_STOP_IN_INIT, a PMIX_BOOL
 
@@ -148,13 +150,19 @@ class PmiService:
         entries: list[str] = []
         child_fd = -1
         if self.pmix is not None:
-            nspace = rank.namespace.plan.nspace
-            self.pmix.register_client(nspace, rank.number, os.geteuid(), os.getegid())
+            if rank.number % CLIENTS_AT_ONCE == 0:
+                self._register_clients(self.pmix, rank.namespace.ranks[rank.number : rank.number + CLIENTS_AT_ONCE])
             entries.append(f"PMIX_RANK={rank.number}")
         if self._wire is not None:
             child_fd, more = self._wire.wire_up(rank)
             entries += more
         return child_fd, entries
+
+    @staticmethod
+    def _register_clients(pmix: PmixServer, ranks: Sequence[Rank]) -> None:
+        uid, gid = os.geteuid(), os.getegid()
+        for rank in ranks:
+            pmix.register_client(rank.namespace.plan.nspace, rank.number, uid, gid)
 
     def drain(self, rank: Rank) -> None:
         """Take what a rank sent before it ended: its last abort can still be unread when it is reaped."""

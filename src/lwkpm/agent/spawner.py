@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 
 from lwkpm.agent.conenter import start_containers
+from lwkpm.agent.descriptors import allow_descriptors
 from lwkpm.agent.spawn import find_programs, plan_spawn
-from lwkpm.agent.starter import allow_descriptors
 from lwkpm.errors import LwkpmError
 
 TYPE_CHECKING = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 
 from lwkpm.job.environment import rank_entries
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from lwkpm.agent.worlds import Worlds
     from lwkpm.job.plan import AppPlan, Proc
     from lwkpm.job.spec import AppContext
-
-DESCRIPTORS_PER_RANK = 6
 
 
 class Starter:
@@ -50,16 +47,16 @@ class Starter:
         return complete_app(app, context, self._worlds.root(app.container), os.environ, container.shims)
 
     def _order(self, rank: Rank, environment: int) -> None:
-        plan = rank.namespace.plan
-        app = plan.apps[rank.proc.app]
+        plan, proc = rank.namespace.plan, rank.proc
+        app = plan.apps[proc.app]
         self._worlds.ranks[rank.id] = rank
         fds = self._streams.open(rank)
         pmi_fd, wire_up = self._service.wire_up(rank)
-        entries = rank_entries(rank=rank.number, local_rank=rank.proc.local_rank, pmi=plan.job.pmi)
         if pmi_fd >= 0:
             fds.append(pmi_fd)
+        entries = rank_entries(rank=rank.number, local_rank=proc.local_rank, pmi=plan.job.pmi)
         link = self._worlds.links[app.container]
-        link.spawn(rank.id, environment, app.argv, [*entries, *wire_up], app.cwd, cpu_mask(rank.proc), fds)
+        link.spawn(rank.id, environment, app.argv, [*entries, *wire_up], app.cwd, cpu_mask(proc), fds)
 
 
 def cpu_mask(proc: Proc) -> bytes:
@@ -68,21 +65,3 @@ def cpu_mask(proc: Proc) -> bytes:
         return b""
     bits = sum(1 << cpu for cpu in proc.cpus)
     return bits.to_bytes((max(proc.cpus) // 64 + 1) * 8, "little")
-
-
-def allow_descriptors(ranks: int) -> None:
-    """Raise our soft limit of open files to what so many ranks need; they get the caller's limit back (`nofile`)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ranks * DESCRIPTORS_PER_RANK + 256
-    if soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        from lwkpm.errors import ResourceError
-
-        raise ResourceError(
-            "LWKPM-E073",
-            f"the job needs {wanted} open files",
-            f"the hard limit of this process is {hard} ({DESCRIPTORS_PER_RANK} for each rank)",
-            "start fewer ranks, or have the hard limit raised (ulimit -Hn)",
-        )

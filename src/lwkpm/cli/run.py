@@ -44,6 +44,7 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
 
 def _carry_out(plans: Sequence[Plan], report: Report) -> int:
     from lwkpm.agent.conenter import start_containers
+    from lwkpm.agent.descriptors import make_room
     from lwkpm.agent.loop import Loop
     from lwkpm.agent.pmix_start import PmixStart
     from lwkpm.agent.shm import remove_segments
@@ -56,6 +57,7 @@ def _carry_out(plans: Sequence[Plan], report: Report) -> int:
     try:
         links += start_containers(loop, plans[-1].containers)
         report.phase("conenter started")
+        make_room(sum(len(world.procs) for world in plans))
         offered = plan.job.pmi in PMIX_MODES
         pmix = PmixStart(plan.jobdir, plan.hostname, tools=plan.job.tools) if offered else None
         from lwkpm.agent.run import Agent  # while the container is made and libpmix starts
