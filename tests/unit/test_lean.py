@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import heapq
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ from tests.capabilities import ROOT
 
 RUN_PATH = "lwkpm.cli.main, lwkpm.cli.parse, lwkpm.cli.run, lwkpm.agent.run, lwkpm.pmi.pmix.server"
 HEAVY = {"argparse", "asyncio", "cffi", "collections", "dataclasses", "enum", "json", "logging", "re", "selectors"}
-HEAVY |= {"signal", "socket", "subprocess", "typing"}
+HEAVY |= {"heapq", "signal", "socket", "subprocess", "typing"}
 
 
 def test_run_path_imports_nothing_heavy() -> None:
@@ -28,3 +30,5 @@ def test_lean_objects_are_the_library_s() -> None:
     assert lean.deque is collections.deque
     assert issubclass(socket.socket, lean.socket.socket)  # type: ignore[unreachable,unused-ignore]
     assert lean.signal.SIGTERM == signal.SIGTERM
+    assert lean.struct.Struct is struct.Struct
+    assert lean.heapq.heappush is heapq.heappush

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from struct import Struct
 
 from lwkpm.agent.loop import READ, WRITE
 from lwkpm.errors import ContainerError
-from lwkpm.lean import deque, socket
+from lwkpm.lean import deque, socket, struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
 
 SETUP, ENV, SPAWN, KILL, RELEASE = 1, 2, 3, 4, 5
 READY, FAILED, STARTED, NOSTART, EXITED = 101, 102, 103, 104, 105
-_HEAD = Struct("=II")
-_SPAWN = Struct("=iIIIII")
-_PAIR = Struct("=ii")
-_INT = Struct("=i")
-_RIGHTS = Struct("=i")
+_HEAD = struct.Struct("=II")
+_SPAWN = struct.Struct("=iIIIII")
+_PAIR = struct.Struct("=ii")
+_INT = struct.Struct("=i")
+_RIGHTS = struct.Struct("=i")
 
 
 def find_conenter() -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 import select
 import time
+
+from lwkpm.lean import heapq
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

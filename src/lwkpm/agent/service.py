@@ -168,7 +168,8 @@ class PmiService:
         """Take what a rank sent before it ended: its last abort can still be unread when it is reaped."""
         if self._wire is not None:
             self._wire.drain(rank)
-        self._on_pmix(0)
+        if self.pmix is not None and self.pmix.has_news:
+            self._on_pmix(0)
 
     def _on_pmix(self, _events: int) -> None:
         if self.pmix is None:

@@ -1,4 +1,4 @@
-"""Entry points: ``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``); they import what they need late."""
+"""``lwkpm COMMAND ...`` and ``lwkpm-run ...`` (= ``lwkpm run ...``); they import what they need late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from lwkpm.message import print_error, wants_color
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
 
@@ -31,28 +30,6 @@ def run_main(argv: Sequence[str] | None = None) -> int:
     """``lwkpm-run``: the exit status of the job."""
     words = list(sys.argv[1:] if argv is None else argv)
     return _guarded(lambda: _run(words), words)
-
-
-def main_entry() -> NoReturn:
-    """``lwkpm`` as a process."""
-    _leave(main())
-
-
-def run_entry() -> NoReturn:
-    """``lwkpm-run`` as a process."""
-    _leave(run_main())
-
-
-def _leave(status: int) -> NoReturn:
-    """End without the interpreter's tear-down: it takes 3 ms, all that was held is released, and a thread of a libpmix
-    that could not be finalized would call into what is being torn down.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            pass  # nobody reads on
-    os._exit(status)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 from lwkpm.agent.prepare import make_plans
@@ -18,14 +17,11 @@ if TYPE_CHECKING:
     from lwkpm.job.spec import Job
 
 
-GARBAGE_THRESHOLD = 50_000
 PMIX_MODES = ("auto", "pmix")
 
 
 def run(job: Job, environ: Mapping[str, str]) -> int:
     """Run the job; its exit status."""
-    # Each rank makes some hundred objects, none of them garbage: by default that starts a collection every few ranks.
-    gc.set_threshold(GARBAGE_THRESHOLD)
     report = Report(job)
     try:
         plans = make_plans(job, environ, base_directory(environ), may_unpack=not job.dry_run)

@@ -5,8 +5,7 @@ The data is untrusted: every count and size is bounded, every offset checked; no
 
 from __future__ import annotations
 
-import struct
-
+from lwkpm.lean import struct
 from lwkpm.value import Value
 
 TYPE_CHECKING = False

@@ -5,10 +5,9 @@ Layout: https://github.com/apptainer/sif/tree/main/pkg/sif. Checked against ``ap
 
 from __future__ import annotations
 
-import struct
-
 from lwkpm.errors import ImageError
 from lwkpm.image.machine import SIF_ARCH, host_machine, runs_here
+from lwkpm.lean import struct
 from lwkpm.value import Value
 
 TYPE_CHECKING = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
-
 from lwkpm.errors import ImageError
+from lwkpm.lean import struct
 from lwkpm.value import Value
 
 #: magic inodes mtime block_size fragments | compressor block_log flags ids major minor | root used id xattr inode
