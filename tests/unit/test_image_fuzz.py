@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lwkpm.errors import ImageError
@@ -102,6 +102,7 @@ def elf_or_none(parse: Callable[[], Elf]) -> Elf | None:
 
 
 @settings(max_examples=500, deadline=None)
+@example([(49, bytes(8)), (770, b"\xff" * 8)], 0, False)  # a name at an offset that no file reaches
 @given(TARGETED, st.integers(0, len(ELF)), st.booleans())
 def test_damaged_elf(patches: list[tuple[int, bytes]], length: int, cut: bool) -> None:
     data = patched(ELF, patches)[: length if cut else None]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Reader = Callable[[int, int], bytes]
 
 MAGIC = b"\x7fELF"
+LARGEST_OFFSET = 1 << 62
 #: entry phoff shoff flags ehsize phentsize phnum, behind the 24 bytes that both classes share
 HEADER_REST = {32: "IIIIHHH", 64: "QQQIHHH"}
 #: Per class, (type, offset, vaddr, file size) of a program header.
@@ -118,9 +119,11 @@ def read_elf_fd(fd: int) -> Elf:
     from os import pread
 
     def read(offset: int, size: int) -> bytes:
+        if offset > LARGEST_OFFSET:
+            return b""  # nothing is there, as behind every file's end; the kernel would call it an error
         try:
             return pread(fd, size, offset)
-        except (OSError, OverflowError) as error:  # e.g. an offset above 2^63
+        except OSError as error:
             raise ElfError(f"cannot read byte {offset}: {error}") from None
 
     return read_elf_from(read)
