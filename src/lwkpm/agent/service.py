@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from lwkpm.agent.pmix_start import register
 from lwkpm.agent.wire_clients import WireClients
 from lwkpm.errors import PmiError
 
@@ -42,7 +43,6 @@ PMIX = "PMIx"
 #: Each of these calls wakes libpmix's thread unless it is still busy with the last one. Ranks are ordered as counted.
 CLIENTS_AT_ONCE = 64
 PMIX_DEBUGGER_RELEASE = -3
-STOP_IN_INIT = ("pmix.dbg.init", 1, True)  # PMIX_DEBUG_STOP_IN_INIT, a PMIX_BOOL
 
 
 class LateView:
@@ -119,21 +119,10 @@ class PmiService:
         self._namespaces[plan.nspace] = namespace
         if self._wire is not None:
             self._wire.add_namespace(namespace)
-        if self.pmix is None:
-            return
-        parent = namespace.parent
-        self.pmix.register_job(
-            plan.nspace,
-            appnums=[proc.app for proc in plan.procs],
-            local_ranks=[proc.local_rank for proc in plan.procs],
-            universe_size=plan.universe_size,
-            hostname=self._hostname,
-            uid=os.geteuid(),
-            gid=os.getegid(),
-            parent=None if parent is None else (parent.namespace.plan.nspace, parent.number),
-            psets=_psets(namespace),
-            extra=[STOP_IN_INIT] if self._stop_in_init else (),
-        )
+        if self.pmix is not None and not self.pmix.has_job(plan.nspace):
+            parent = namespace.parent
+            asker = None if parent is None else (parent.namespace.plan.nspace, parent.number)
+            register(self.pmix, plan, stop_in_init=self._stop_in_init, parent=asker)
 
     def forget(self, namespace: Namespace) -> None:
         """A world that is not started after all."""
@@ -320,16 +309,6 @@ class PmiService:
                 for line in pmix.messages().splitlines():
                     trace(f"libpmix: {line}")
             pmix.stop(clean=clean)
-
-
-def _psets(namespace: Namespace) -> dict[str, list[int]]:
-    """The process sets of the parts that ask for one: ranks by name."""
-    sets: dict[str, list[int]] = {}
-    for proc in namespace.plan.procs:
-        name = namespace.plan.apps[proc.app].pset
-        if name:
-            sets.setdefault(name, []).append(proc.rank)
-    return sets
 
 
 def _as_unicode(text: str) -> str:

@@ -55,7 +55,7 @@ def _carry_out(plans: Sequence[Plan], report: Report) -> int:
         report.phase("conenter started")
         make_room(sum(len(world.procs) for world in plans))
         offered = plan.job.pmi in PMIX_MODES
-        pmix = PmixStart(plan.jobdir, plan.hostname, tools=plan.job.tools) if offered else None
+        pmix = PmixStart(plans) if offered else None
         from lwkpm.agent.run import Agent  # while the container is made and libpmix starts
 
         agent = Agent(plans, report, loop, links, pmix)

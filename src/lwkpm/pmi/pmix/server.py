@@ -10,7 +10,6 @@ from lwkpm.lean import deque
 from lwkpm.pmi.pmix import constants as c
 from lwkpm.pmi.pmix.job import Job, job_infos, proc_infos, spawned_infos
 from lwkpm.pmi.pmix.library import find_library
-from lwkpm.pmi.pmix.requests import Requests
 from lwkpm.pmi.pmix.upcalls import Upcalls
 from lwkpm.pmi.pmix.values import NULL, encode, ffi, fill_proc, make_infos, make_proc, read_strings, text
 
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
 
     from lwkpm.pmi.pmix.events import PmixEvent
     from lwkpm.pmi.pmix.job import Node
-    from lwkpm.pmi.pmix.requests import Fence, Modex
+    from lwkpm.pmi.pmix.requests import Fence, Modex, Requests
     from lwkpm.pmi.pmix.values import Info, Proc
     from lwkpm.pmi.pmix.view import JobView
+
+    Registration = tuple[str, int, tuple[Any, int, list[Any]]]  # namespace, local size, job data
 
 # The components that every client from PMIx 3 on has. With gds shmem2 on offer a PMIx 3 client prints a page about a
 # missing component (open-mpi/ompi#12146); munge needs its daemon inside the container.
@@ -75,7 +76,10 @@ class PmixServer:
         # 5.0.11 reports an "error" for every 4.x client that connects, on stderr: that is not for the user's screen.
         self._messages_fd = os.memfd_create("lwkpm-libpmix-messages", os.MFD_CLOEXEC)
         self._upcalls = Upcalls(self._queue, self._write_fd, self._lib, tools=tools)
-        self._requests = Requests(self._jobs, hostname, self.define_pset)
+        self._hostname = hostname
+        self._late_requests: Requests | None = None
+        self._view: JobView | None = None
+        self._early_jobs: list[Registration] = []
         self._tool_dir = ""
         if tools:  # a directory of its own: 4.2 removes it at the end with all that is in it
             self._tool_dir = tmpdir = f"{tmpdir}/pmix-tools"
@@ -93,8 +97,21 @@ class PmixServer:
             infos.append((c.SERVER_TOOL_SUPPORT, c.BOOL, True))
         self._start_infos = make_infos(infos)
 
+    @property
+    def _requests(self) -> Requests:
+        """What serves requests. Programs without PMIx make none, and do without its import."""
+        if self._late_requests is None:
+            from lwkpm.pmi.pmix.requests import Requests
+
+            self._late_requests = Requests(self._jobs, self._hostname, self.define_pset)
+            self._late_requests.view = self._view
+        return self._late_requests
+
     def start(self) -> None:
-        """Start the library: 2 ms and more of C without the GIL, so a thread of its own may do it."""
+        """Start the library: 2 ms and more of C without the GIL, so a thread of its own may do it.
+
+        Jobs that were registered before become known to it here.
+        """
         array, count, _keep = self._start_infos
         saved = _set_environment({**SERVER_SETTINGS, "PMIX_OUTPUT_STDERR_FD": str(self._messages_fd)})
         try:
@@ -108,6 +125,9 @@ class PmixServer:
             self._close()
             self._remove_tool_dir()
             raise
+        for registration in self._early_jobs:
+            self._register(registration)
+        self._early_jobs.clear()
 
     def _check(self, status: int, call: str) -> None:
         if status not in FINE:
@@ -140,11 +160,13 @@ class PmixServer:
     @property
     def view(self) -> JobView | None:
         """What queries are told of living processes; None: only what was registered."""
-        return self._requests.view
+        return self._view
 
     @view.setter
     def view(self, view: JobView | None) -> None:
-        self._requests.view = view
+        self._view = view
+        if self._late_requests is not None:
+            self._late_requests.view = view
 
     def uri(self) -> str:
         """Where tools of our user connect to (PMIX_SERVER_URI); "" unless the server was made with `tools`."""
@@ -170,12 +192,13 @@ class PmixServer:
         events: list[PmixEvent] = []
         while self._queue:
             events.extend(self._requests.handle(self._queue.popleft()))
-        self._requests.expire()
+        if self._late_requests is not None:
+            self._late_requests.expire()
         return events
 
     def next_deadline(self) -> float | None:
         """When to call `dispatch` at the latest (time.monotonic), None = only when readable."""
-        return self._requests.next_deadline()
+        return None if self._late_requests is None else self._late_requests.next_deadline()
 
     def messages(self) -> str:
         """What libpmix wrote to its error stream so far; for the debug log, and for the report of a failed job."""
@@ -197,7 +220,8 @@ class PmixServer:
         parent: Proc | None = None,
         psets: Mapping[str, Sequence[int]] = NO_PSETS,
     ) -> None:
-        """Make a job known: `appnums` and `local_ranks` by rank, `uid` and `gid` of the job's owner.
+        """Make a job known, now or when the library is started: `appnums` and `local_ranks` by rank, `uid` and `gid`
+        of the job's owner.
 
         `parent` is the process that spawned it; `psets` are named sets of its ranks.
 
@@ -210,13 +234,24 @@ class PmixServer:
         job = Job(appnums, parent, psets, [host for host, _ in nodes])
         infos = job_infos(nspace, appnums, nodes, here, universe_size)
         infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *spawned_infos(parent), *extra]
-        array, count, _keep = make_infos([*infos, *proc_infos(job, nodes)])
-        # No callback: the call waits for the progress thread, so the arrays may go when it returns.
-        status = self._lib.PMIx_server_register_nspace(encode(nspace), len(nodes[here][1]), array, count, NULL, NULL)
-        self._check(status, "PMIx_server_register_nspace")
         self._jobs[nspace] = job
-        for name, ranks in psets.items():
+        registration = nspace, len(nodes[here][1]), make_infos([*infos, *proc_infos(job, nodes)])
+        if self._running:
+            self._register(registration)
+        else:
+            self._early_jobs.append(registration)
+
+    def _register(self, registration: Registration) -> None:
+        nspace, local_size, (array, count, _keep) = registration
+        # No callback: the call waits for the progress thread, so the arrays may go when it returns.
+        status = self._lib.PMIx_server_register_nspace(encode(nspace), local_size, array, count, NULL, NULL)
+        self._check(status, "PMIx_server_register_nspace")
+        for name, ranks in self._jobs[nspace].psets.items():
             self.define_pset(name, [(nspace, rank) for rank in ranks])
+
+    def has_job(self, nspace: str) -> bool:
+        """Whether a job is registered."""
+        return nspace in self._jobs
 
     def define_pset(self, name: str, members: Sequence[Proc]) -> None:
         """Make a process set known to libpmix and to the ranks that registered for PMIX_PROCESS_SET_DEFINE."""
@@ -278,6 +313,8 @@ class PmixServer:
         In an ordinary run every rank has finalized when the first one ends, and this costs nothing.
         `exit_code` 0..255, `signal` 0 = none, `aborted` = it called PMIx_Abort.
         """
+        if self._late_requests is None:
+            return
         proc = (nspace, rank)
         unfinished = proc in self._requests.connected
         self._requests.ended(proc)
@@ -289,6 +326,8 @@ class PmixServer:
 
     def job_ended(self, nspace: str, code: int) -> None:
         """All processes of a job have ended, `code` is the job's exit status; who is still connected is told."""
+        if self._late_requests is None:
+            return
         if self._requests.tools or any(other != nspace for other, _ in self._requests.connected):
             from lwkpm.pmi.pmix.endings import job_event
 
@@ -297,11 +336,11 @@ class PmixServer:
     @property
     def iof_wanted(self) -> bool:
         """Whether somebody wants output of ranks, so that `iof_deliver` is worth calling."""
-        return bool(self._requests.pulls)
+        return self._late_requests is not None and bool(self._late_requests.pulls)
 
     def iof_deliver(self, nspace: str, rank: int, channel: str, data: bytes) -> None:
         """Hand output of a rank to those who asked for it; `channel` is stdout, stderr or stddiag, b"" is its end."""
-        pulls = self._requests.pulls
+        pulls = None if self._late_requests is None else self._late_requests.pulls
         if not pulls:
             return
         from lwkpm.pmi.pmix.forwarding import CHANNELS
@@ -323,7 +362,8 @@ class PmixServer:
         self._lib.PMIx_server_deregister_nspace(encode(nspace), self._nothing, NULL)
         self._environments.pop(nspace, None)
         self._jobs.pop(nspace, None)
-        self._requests.forget(nspace)
+        if self._late_requests is not None:
+            self._late_requests.forget(nspace)
 
     def stop(self, *, clean: bool = True) -> None:
         """End the library and close the descriptors; more than once does no harm.
@@ -339,8 +379,10 @@ class PmixServer:
             return
         self.dispatch()  # the last goodbyes
         self._running = False
-        self._requests.close()
-        if clean and self._requests.is_clean() and self._finalize():
+        if self._late_requests is not None:
+            self._late_requests.close()
+            clean = clean and self._late_requests.is_clean()
+        if clean and self._finalize():
             self._close()
         self._remove_tool_dir()
 
