@@ -172,7 +172,7 @@ typedef struct {
 } pmix_server_module_t;
 """
 
-# From the C library, which libpmix pulls in: free and prctl. pmix_host_server is libpmix's copy of our module.
+# From the C library, which libpmix pulls in: free, mallopt and prctl. pmix_host_server is libpmix's copy of our module.
 FUNCTIONS = """
 const char *PMIx_Get_version(void);
 const char *PMIx_Error_string(pmix_status_t status);
@@ -191,6 +191,7 @@ pmix_status_t PMIx_server_IOF_deliver(const pmix_proc_t *source, uint16_t channe
                                       const pmix_info_t *info, size_t ninfo, pmix_op_cbfunc_t cbfunc, void *cbdata);
 pmix_status_t PMIx_server_define_process_set(const pmix_proc_t *members, size_t nmembers, const char *name);
 void free(void *pointer);
+int mallopt(int parameter, int value);
 int prctl(int option, unsigned long first, unsigned long second, unsigned long third, unsigned long fourth);
 extern pmix_server_module_t pmix_host_server;
 """

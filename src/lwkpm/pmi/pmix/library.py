@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ENV_LIBPMIX = "LWKPM_LIBPMIX"
 SONAME = "libpmix.so.2"
 MINIMUM = (4, 2)
+M_ARENA_MAX = -8  # malloc.h
 # Where distributions put it when the dynamic linker does not know: Debian, Fedora and SUSE.
 SYSTEM_PATHS = (
     SONAME,
@@ -34,6 +35,17 @@ class Library:
         self.functions: Any = ffi.dlopen(path, ffi.RTLD_NOW | ffi.RTLD_LOCAL)
         self.version_text: str = text(self.functions.PMIx_Get_version())
         self.version = parse_version(self.version_text)
+
+    def use_one_heap(self) -> None:
+        """Have threads that come allocate from the process's heap, which grows by 128 KiB and more.
+
+        glibc gives each thread a heap of its own, which grows page by page, a system call each: 120 while libpmix
+        starts, and every one of them keeps the other threads from mapping memory.
+        """
+        try:
+            self.functions.mallopt(M_ARENA_MAX, 1)
+        except AttributeError:
+            pass  # not glibc
 
 
 def parse_version(version_text: str) -> tuple[int, ...]:

@@ -61,6 +61,7 @@ class PmixServer:
         if PmixServer._used:
             raise RuntimeError("a process can have one PmixServer only, even after stop()")
         library = find_library(library_path)
+        library.use_one_heap()
         self._lib = library.functions
         self.library = library.path
         self.version = ".".join(map(str, library.version))
