@@ -353,7 +353,7 @@ int main(void) {
         goto out;
     }
     rc = serve(&c) < 0;
-    if (rc && c.ready) perror("conenter: lost the agent's protocol");
+    if (rc && c.ready && errno != EPIPE) perror("conenter: lost the agent's protocol");
     kill_everything(&c);
 out:
     for (size_t i = 0; i < c.n_envs; i++) free(c.envs[i].text);

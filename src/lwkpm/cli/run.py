@@ -51,9 +51,9 @@ def _carry_out(plans: Sequence[Plan], report: Report) -> int:
     links: list[ConenterLink] = []
     singletons: list[int] = []
     try:
+        make_room(sum(len(world.procs) for world in plans))
         links += start_containers(loop, plans[-1].containers)
         report.phase("conenter started")
-        make_room(sum(len(world.procs) for world in plans))
         offered = plan.job.pmi in PMIX_MODES
         pmix = PmixStart(plans) if offered else None
         from lwkpm.agent.run import Agent  # while the container is made and libpmix starts

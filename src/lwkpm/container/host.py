@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
 
 from lwkpm.container.native import Host
@@ -84,7 +83,7 @@ def read_host(jobdir: str, cwd: str, environ: Mapping[str, str]) -> Host:
         home=home,
         cwd=cwd,
         jobdir=jobdir,
-        nofile_soft=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        nofile_soft=os.sysconf("SC_OPEN_MAX"),  # the soft limit, -1: none; `resource` costs 0.15 ms of import
         root_mounts=uid == 0 and _has_sys_admin(),
     )
 
