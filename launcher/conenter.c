@@ -40,6 +40,7 @@ struct env_block {
 struct conenter {
     int control_fd, signal_fd, error_read_fd, error_write_fd;
     struct inbox in;
+    struct outbox out;
     struct setup setup;
     struct rank *ranks;
     size_t n_ranks, cap_ranks;
@@ -65,11 +66,11 @@ static struct rank *find_id(struct conenter *c, int32_t id) {
 static int handle_setup(struct conenter *c, struct cursor *body) {
     if (run_setup(&c->setup, body) < 0) {
         int32_t error = errno;
-        (void)send_error(c->control_fd, FRAME_FAILED, &error, 1, c->setup.step, c->setup.object);
+        (void)put_error(&c->out, FRAME_FAILED, &error, 1, c->setup.step, c->setup.object);
         return -1;
     }
     c->ready = true;
-    return send_frame(c->control_fd, FRAME_READY, NULL, 0);
+    return put_frame(&c->out, FRAME_READY, NULL, 0);
 }
 
 static int handle_env(struct conenter *c, struct cursor *body) {
@@ -118,7 +119,7 @@ static int start_rank(struct conenter *c, const struct rank_start *start) {
     pid_t pid = fork_rank(start, &c->setup, c->error_write_fd);
     if (pid < 0) {
         int32_t ints[2] = {start->id, errno};
-        return send_error(c->control_fd, FRAME_NOSTART, ints, 2, "fork", start->argv[0]);
+        return put_error(&c->out, FRAME_NOSTART, ints, 2, "fork", start->argv[0]);
     }
     struct rank *r = add_rank(c, start->id, pid);
     if (!r) {
@@ -127,7 +128,7 @@ static int start_rank(struct conenter *c, const struct rank_start *start) {
     }
     r->traced = ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL) == 0;
     int32_t ints[2] = {start->id, pid};
-    return c->setup.pid_ns ? 0 : send_frame(c->control_fd, FRAME_STARTED, ints, sizeof ints);
+    return c->setup.pid_ns ? 0 : put_frame(&c->out, FRAME_STARTED, ints, sizeof ints);
 }
 
 static int handle_spawn(struct conenter *c, struct cursor *body) {
@@ -201,8 +202,8 @@ static int read_start_records(struct conenter *c) {
     struct start_record record;
     while (read(c->error_read_fd, &record, sizeof record) == (ssize_t)sizeof record) {
         int32_t started[2] = {record.id, record.host_pid}, failed[2] = {record.id, record.error};
-        int rc = record.error ? send_error(c->control_fd, FRAME_NOSTART, failed, 2, record.step, record.object)
-                              : send_frame(c->control_fd, FRAME_STARTED, started, sizeof started);
+        int rc = record.error ? put_error(&c->out, FRAME_NOSTART, failed, 2, record.step, record.object)
+                              : put_frame(&c->out, FRAME_STARTED, started, sizeof started);
         if (rc < 0) return -1;
     }
     return 0;
@@ -235,7 +236,7 @@ static int handle_exit(struct conenter *c, struct rank *r, int status) {
     r->pid = 0;
     memcpy(text, ints, sizeof ints);
     memcpy(text + sizeof ints, r->mpi, n);
-    return send_frame(c->control_fd, FRAME_EXITED, text, sizeof ints + n);
+    return put_frame(&c->out, FRAME_EXITED, text, sizeof ints + n);
 }
 
 static int reap(struct conenter *c) {
@@ -292,8 +293,10 @@ static void kill_everything(struct conenter *c) {
 static int serve(struct conenter *c) {
     struct pollfd p[3] = {{c->control_fd, POLLIN, 0}, {c->signal_fd, POLLIN, 0}, {c->error_read_fd, POLLIN, 0}};
     for (;;) {
-        int rc = 0;
-        if (poll(p, 3, -1) < 0 && errno != EINTR) return -1;
+        int rc = 0, ready = poll(p, 3, c->out.len > 0 ? 0 : -1);
+        if (ready < 0 && errno != EINTR) return -1;
+        if (ready == 0 && flush_frames(&c->out) < 0) return -1;
+        if (ready <= 0) continue;
         if (p[2].revents) rc = read_start_records(c);
         if (rc == 0 && p[1].revents) rc = read_signals(c);
         if (rc == 0 && p[0].revents) rc = read_agent(c);
@@ -330,7 +333,7 @@ static int start_up(struct conenter *c) {
     int pipe_fds[2];
     c->control_fd = move_up(CONTROL_FD);
     if (c->control_fd < 0 || open("/dev/null", O_RDWR | O_CLOEXEC) != CONTROL_FD) return -1;
-    c->in.fd = c->control_fd;
+    c->in.fd = c->out.fd = c->control_fd;
     default_signals();
     c->signal_fd = open_signals();
     if (c->signal_fd < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0) return -1;
@@ -353,6 +356,9 @@ int main(void) {
         goto out;
     }
     rc = serve(&c) < 0;
+    int why = errno;
+    (void)flush_frames(&c.out); /* a container that could not be made is news, too */
+    errno = why;
     if (rc && c.ready && errno != EPIPE) perror("conenter: lost the agent's protocol");
     kill_everything(&c);
 out:

@@ -20,7 +20,14 @@ enum frame_type {
     FRAME_EXITED = 105,
 };
 
-enum { CONTROL_FD = 3, PMI_FD = 3, MAX_FRAME_BYTES = 64 << 20, MAX_RANK_FDS = 4, FIRST_OWN_FD = 10 };
+enum {
+    CONTROL_FD = 3,
+    PMI_FD = 3,
+    MAX_FRAME_BYTES = 64 << 20,
+    MAX_NEWS_BYTES = 2048,
+    MAX_RANK_FDS = 4,
+    FIRST_OWN_FD = 10
+};
 
 /* --- wire.c: frames on the control socket ------------------------------------------------------------------- */
 
@@ -30,6 +37,14 @@ struct inbox {
     size_t len, cap, used; /* `used` bytes at the front were handed out and go at the next fill */
     int fds[64];
     size_t nfds;
+};
+
+/* News for the agent. They are sent when conenter would wait otherwise: each wakes the agent, which would take a
+ * processor from a rank or from conenter itself. */
+struct outbox {
+    int fd;
+    size_t len;
+    unsigned char data[16384];
 };
 
 struct frame {
@@ -50,8 +65,10 @@ int inbox_take_fds(struct inbox *in, int *fds, size_t n); /* the oldest n descri
 uint32_t take_u32(struct cursor *c);
 const char *take_string(struct cursor *c);
 const unsigned char *take_bytes(struct cursor *c, size_t n);
-int send_frame(int fd, uint32_t type, const void *payload, size_t len);
-int send_error(int fd, uint32_t type, const int32_t *ints, size_t n_ints, const char *step, const char *object);
+int put_frame(struct outbox *out, uint32_t type, const void *payload, size_t len); /* len: at most MAX_NEWS_BYTES */
+int put_error(struct outbox *out, uint32_t type, const int32_t *ints, size_t n_ints, const char *step,
+              const char *object);
+int flush_frames(struct outbox *out);
 
 /* --- setup.c: the operations that make a container ---------------------------------------------------------- */
 

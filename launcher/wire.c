@@ -114,26 +114,29 @@ const char *take_string(struct cursor *c) {
     return s;
 }
 
-int send_frame(int fd, uint32_t type, const void *payload, size_t len) {
-    uint32_t head[2] = {(uint32_t)len, type};
-    struct iovec v[2] = {{head, sizeof head}, {(void *)(uintptr_t)payload, len}};
-    struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
-    while (v[0].iov_len + v[1].iov_len > 0) {
-        ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        for (int i = 0; i < 2; i++) {
-            size_t part = (size_t)n < v[i].iov_len ? (size_t)n : v[i].iov_len;
-            v[i].iov_base = (char *)v[i].iov_base + part;
-            v[i].iov_len -= part;
-            n -= (ssize_t)part;
-        }
+int flush_frames(struct outbox *out) {
+    size_t done = 0;
+    while (done < out->len) {
+        ssize_t n = send(out->fd, out->data + done, out->len - done, MSG_NOSIGNAL);
+        if (n < 0 && errno != EINTR) return -1;
+        if (n > 0) done += (size_t)n;
     }
+    out->len = 0;
     return 0;
 }
 
-int send_error(int fd, uint32_t type, const int32_t *ints, size_t n_ints, const char *step, const char *object) {
-    unsigned char text[1024];
+int put_frame(struct outbox *out, uint32_t type, const void *payload, size_t len) {
+    uint32_t head[2] = {(uint32_t)len, type};
+    if (out->len + sizeof head + len > sizeof out->data && flush_frames(out) < 0) return -1;
+    memcpy(out->data + out->len, head, sizeof head);
+    if (len > 0) memcpy(out->data + out->len + sizeof head, payload, len);
+    out->len += sizeof head + len;
+    return 0;
+}
+
+int put_error(struct outbox *out, uint32_t type, const int32_t *ints, size_t n_ints, const char *step,
+              const char *object) {
+    unsigned char text[MAX_NEWS_BYTES];
     size_t at = n_ints * sizeof *ints;
     memcpy(text, ints, at);
     const char *strings[2] = {step, object};
@@ -143,5 +146,5 @@ int send_error(int fd, uint32_t type, const int32_t *ints, size_t n_ints, const 
         text[at + n] = 0;
         at += n + 1;
     }
-    return send_frame(fd, type, text, at);
+    return put_frame(out, type, text, at);
 }

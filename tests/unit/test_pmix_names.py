@@ -178,7 +178,7 @@ def test_job_on_two_nodes() -> None:
     assert (infos[c.NODE_MAP], infos[c.PROC_MAP]) == ("a,b", "0,2;1,3")
     assert (infos[c.JOB_SIZE], infos[c.LOCAL_SIZE], infos[c.UNIV_SIZE], infos[c.JOB_NUM_APPS]) == (4, 2, 6, 2)
     job = Job([0, 0, 1, 1], None, {}, ["a", "b"])
-    third = {key: data for key, _, data in proc_infos(job, nodes)[3][2][1]}
+    third = {key: data for key, _, data in proc_infos(job, nodes)[3]}
     assert (third[c.RANK], third[c.LOCAL_RANK], third[c.NODEID], third[c.HOSTNAME]) == (3, 1, 1, "b")
     assert (third[c.APPNUM], third[c.APP_RANK]) == (1, 1)
     assert {c.PARENT_ID, c.SPAWNED, c.PSET_NAME}.isdisjoint(third)
@@ -186,7 +186,7 @@ def test_job_on_two_nodes() -> None:
 
 def test_spawned_job_and_process_sets() -> None:
     job = Job([0, 0, 0], ("mother", 2), {"even": (0, 2), "last": (2,)}, ["a"])
-    infos = [{key: data for key, _, data in info[2][1]} for info in proc_infos(job, [("a", (0, 1, 2))])]
+    infos = [{key: data for key, _, data in row} for row in proc_infos(job, [("a", (0, 1, 2))])]
     assert [info[c.PARENT_ID] for info in infos] == [("mother", 2)] * 3
     assert [info[c.SPAWNED] for info in infos] == [True] * 3
     assert [info[c.PSET_NAME] for info in infos] == ["even", "", "even"]  # one per rank is all a client can be told

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("_cffi_backend", reason="cffi is missing")
 
@@ -102,3 +104,13 @@ def test_string_arrays_end_at_null() -> None:
     array = ffi.new("char *[]", [*strings, ffi.NULL])
     assert values.read_strings(array) == ["one", "two"]
     assert values.read_strings(ffi.NULL) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.text("abc", max_size=3), st.booleans()), min_size=1))
+def test_rows_are_arrays_of_their_own(cells: list[tuple[int, str, bool]]) -> None:
+    rows = [[("n", c.UINT32, number), ("s", c.STRING, word), ("b", c.BOOL, flag)] for number, word, flag in cells]
+    array, count, _keep = values.make_infos([("first", c.INT, 1)], "row", rows)
+    assert values.read_infos(array, count) == [
+        ("first", c.INT, 1),
+        *(("row", c.DATA_ARRAY, (c.INFO, row)) for row in rows),
+    ]

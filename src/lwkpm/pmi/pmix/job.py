@@ -93,25 +93,26 @@ def app_infos(appnums: Sequence[int]) -> list[Info]:
     ]
 
 
-def proc_infos(job: Job, nodes: Sequence[Node]) -> list[Info]:
-    """One array per process. Once one is given libpmix derives nothing from the maps, so each must be complete."""
-    found: dict[int, Info] = {}
+def proc_infos(job: Job, nodes: Sequence[Node]) -> list[list[Info]]:
+    """PMIX_PROC_DATA of each process. Once one is given libpmix derives nothing from the maps: all must be in it."""
+    found: list[list[Info]] = []
     app_rank: dict[int, int] = {}
     place = {rank: (node, local) for node, (_, ranks) in enumerate(nodes) for local, rank in enumerate(ranks)}
     for rank, app in enumerate(job.appnums):
         node, local = place[rank]
         app_rank[app] = app_rank.get(app, -1) + 1
-        data = [
-            (c.RANK, c.PROC_RANK, rank),  # must come first
-            (c.APPNUM, c.UINT32, app),
-            (c.LOCAL_RANK, c.UINT16, local),
-            (c.NODE_RANK, c.UINT16, local),
-            (c.NODEID, c.UINT32, node),
-            (c.GLOBAL_RANK, c.PROC_RANK, rank),
-            (c.APP_RANK, c.PROC_RANK, app_rank[app]),
-            (c.HOSTNAME, c.STRING, nodes[node][0]),
-            *spawned_infos(job.parent),
-            *pset_infos(rank, job.psets),
-        ]
-        found[rank] = (c.PROC_DATA, c.DATA_ARRAY, (c.INFO, data))
-    return [found[rank] for rank in range(job.size)]
+        found.append(
+            [
+                (c.RANK, c.PROC_RANK, rank),  # must come first
+                (c.APPNUM, c.UINT32, app),
+                (c.LOCAL_RANK, c.UINT16, local),
+                (c.NODE_RANK, c.UINT16, local),
+                (c.NODEID, c.UINT32, node),
+                (c.GLOBAL_RANK, c.PROC_RANK, rank),
+                (c.APP_RANK, c.PROC_RANK, app_rank[app]),
+                (c.HOSTNAME, c.STRING, nodes[node][0]),
+                *spawned_infos(job.parent),
+                *pset_infos(rank, job.psets),
+            ]
+        )
+    return found

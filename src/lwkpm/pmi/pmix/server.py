@@ -236,7 +236,7 @@ class PmixServer:
         infos = job_infos(nspace, appnums, nodes, here, universe_size)
         infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *spawned_infos(parent), *extra]
         self._jobs[nspace] = job
-        registration = nspace, len(nodes[here][1]), make_infos([*infos, *proc_infos(job, nodes)])
+        registration = nspace, len(nodes[here][1]), make_infos(infos, c.PROC_DATA, proc_infos(job, nodes))
         if self._running:
             self._register(registration)
         else:

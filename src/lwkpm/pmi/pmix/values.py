@@ -253,16 +253,46 @@ ELEMENTS: dict[int, tuple[str, Any, Any]] = {
 }
 
 
-def make_infos(infos: Sequence[Info]) -> tuple[Any, int, list[Any]]:
-    """(array or NULL, count, memory to keep) for a call of the library."""
-    if not infos:
+def make_infos(infos: Sequence[Info], key: str = "", rows: Sequence[Sequence[Info]] = ()) -> tuple[Any, int, list[Any]]:
+    """(array or NULL, count, memory to keep) for a call of the library.
+
+    `rows` follow the `infos`, each as a data array under `key`; all have the keys and types of the first one.
+    """
+    count = len(infos) + len(rows)
+    if not count:
         return NULL, 0, []
     keep: list[Any] = []
-    array = ffi.new("pmix_info_t[]", len(infos))
+    array = ffi.new("pmix_info_t[]", count)
     keep.append(array)
     for index, info in enumerate(infos):
         fill_info(array[index], info, keep)
-    return array, len(infos), keep
+    if rows:
+        _fill_rows(array + len(infos), key, rows, keep)
+    return array, count, keep
+
+
+def _fill_rows(target: Any, key: str, rows: Sequence[Sequence[Info]], keep: list[Any]) -> None:
+    """The first row is written and copied for the others, where what differs is written: half the time."""
+    width, first = len(rows[0]), rows[0]
+    row_bytes = width * ffi.sizeof("pmix_info_t")
+    cells = ffi.new("pmix_info_t[]", width * len(rows))
+    arrays = ffi.new("pmix_data_array_t[]", len(rows))
+    keep += (cells, arrays)
+    for column, info in enumerate(first):
+        fill_info(cells[column], info, keep)
+    for index, row in enumerate(rows):
+        start = cells + index * width
+        if index:
+            ffi.memmove(start, cells, row_bytes)
+        for column, info in enumerate(row):
+            if info[2] != first[column][2]:
+                fill_value(start[column].value, info[1], info[2], keep)
+        array = arrays[index]
+        array.type, array.size, array.array = c.INFO, width, start
+        info = target[index]
+        info.key = encode(key)
+        info.value.type = c.DATA_ARRAY
+        info.value.data.darray = arrays + index
 
 
 def make_pdata(found: Sequence[tuple[Proc, Info]]) -> tuple[Any, int, list[Any]]:
