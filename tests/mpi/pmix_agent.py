@@ -175,6 +175,8 @@ class Agent:
                 self.server.deregister_job(job.nspace)
 
     def kill_all(self) -> None:
+        if any(job.alive for job in self.jobs.values()):
+            self.server.park()
         doomed = [job.processes[rank] for job in self.jobs.values() for rank in job.alive]
         for process in doomed:
             process.send_signal(signal.SIGSTOP)  # none goes on because another has died

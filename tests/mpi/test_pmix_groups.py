@@ -87,6 +87,6 @@ def test_server_ends_when_ranks_are_killed_in_a_fence(tmp_path: Path, library: s
     program = compile_c(tmp_path, "hang.c")
     patience = {"LWKPM_TEST_PATIENCE_S": "1"}
     words = [f"{name}={value}" for name, value in client.items()]
-    for _ in range(5):  # PMIx_server_finalize crashed in one of four
+    for _ in range(5):  # without `park`, and with PMIx_server_finalize, one in four crashed
         report = drive(library, 3, "/usr/bin/env", *words, str(program), env=patience, driver="pmix_agent.py")
         assert set(report["codes"].values()) == {-9}

@@ -27,10 +27,10 @@ ALWAYS_FATAL = ("launcher", "timeout", "interrupt")
 
 
 class Failures:
-    """Notes events; `end_job` is called by the failure that ends the job."""
+    """Notes events; `end_job` is called by the failure that ends the job: whether its ranks can end well, or not."""
 
     def __init__(
-        self, plan: Plan, worlds: Worlds, service: PmiService, report: Report, end_job: Callable[[], None]
+        self, plan: Plan, worlds: Worlds, service: PmiService, report: Report, end_job: Callable[[bool], None]
     ) -> None:
         self._plan = plan
         self._worlds = worlds
@@ -50,7 +50,7 @@ class Failures:
         if first or not kill:
             self._tell(event, error)
         if kill or event.kind in ALWAYS_FATAL:
-            self._end_job()
+            self._end_job(event.kind == "timeout")
 
     def _tell(self, event: Event, error: LwkpmError | None) -> None:
         if error is not None:

@@ -298,27 +298,33 @@ class Agent:
     def _on_interrupt(self, number: int) -> None:
         self._interrupts += 1
         if self._interrupts > 1:
-            self._worlds.signal_all(signal.SIGKILL)
+            self._kill_all()
             self._loop.stop()
             return
         self._report.note(f"{signal_name(number)}: ending the job (once more kills at once)")
         self._failures.interrupted(number)
         self._worlds.signal_all(number)
-        self._end_job()
+        self._end_job(True)
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    def _end_job(self) -> None:
-        """TERM and CONT now, KILL after --kill-delay."""
+    def _end_job(self, orderly: bool) -> None:
+        """TERM and CONT now, KILL after --kill-delay. `orderly`: ranks that wish may finalize until then."""
         if self._ending:
             return
         self._ending = True
+        if not orderly:
+            self._service.park()
         self._worlds.signal_all(signal.SIGTERM)
         self._worlds.signal_all(signal.SIGCONT)
-        self._loop.after(self._plan.job.kill_delay_s, lambda: self._worlds.signal_all(signal.SIGKILL))
+        self._loop.after(self._plan.job.kill_delay_s, self._kill_all)
         # conenter is killed with its ranks if even SIGKILL does not end them (a process stuck in the kernel).
         self._loop.after(self._plan.job.kill_delay_s + LAST_OUTPUT_S, self._loop.stop)
         self._stop_if_done()
+
+    def _kill_all(self) -> None:
+        self._service.park()
+        self._worlds.signal_all(signal.SIGKILL)
 
     def _stop_if_done(self) -> None:
         ordered = self._worlds.ranks and self._started == len(self._worlds.ranks)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lwkpm.pmi.pmix.events import PmixEvent
     from lwkpm.pmi.pmix.job import Node
+    from lwkpm.pmi.pmix.parking import Parking
     from lwkpm.pmi.pmix.requests import Fence, Modex, Requests
     from lwkpm.pmi.pmix.values import Info, Proc
     from lwkpm.pmi.pmix.view import JobView
@@ -81,6 +82,7 @@ class PmixServer:
         self._late_requests: Requests | None = None
         self._view: JobView | None = None
         self._early_jobs: list[Registration] = []
+        self._parking: Parking | None = None
         self._tool_dir = ""
         if tools:  # a directory of its own: 4.2 removes it at the end with all that is in it
             self._tool_dir = tmpdir = f"{tmpdir}/pmix-tools"
@@ -183,6 +185,11 @@ class PmixServer:
     def has_news(self) -> bool:
         """Whether a request waits for `dispatch`."""
         return bool(self._queue)
+
+    @property
+    def was_used(self) -> bool:
+        """Whether anybody has ever called."""
+        return self._late_requests is not None
 
     def dispatch(self) -> list[PmixEvent]:
         """Answer all queued requests; the events among them, in order."""
@@ -301,6 +308,8 @@ class PmixServer:
         self._notify(status, source, c.RANGE_LOCAL, [(c.EVENT_AFFECTED_PROC, c.PROC, (nspace, rank))])
 
     def _notify(self, status: int, source: Proc, reach: int, infos: Sequence[Info]) -> None:
+        if self._parking is not None:
+            return
         array, count, _keep = make_infos(infos)
         # With no callback libpmix copies what it needs before it returns.
         self._check(
@@ -337,12 +346,12 @@ class PmixServer:
     @property
     def iof_wanted(self) -> bool:
         """Whether somebody wants output of ranks, so that `iof_deliver` is worth calling."""
-        return self._late_requests is not None and bool(self._late_requests.pulls)
+        return self._late_requests is not None and self._parking is None and bool(self._late_requests.pulls)
 
     def iof_deliver(self, nspace: str, rank: int, channel: str, data: bytes) -> None:
         """Hand output of a rank to those who asked for it; `channel` is stdout, stderr or stddiag, b"" is its end."""
         pulls = None if self._late_requests is None else self._late_requests.pulls
-        if not pulls:
+        if not pulls or self._parking is not None:
             return
         from lwkpm.pmi.pmix.forwarding import CHANNELS
 
@@ -366,6 +375,14 @@ class PmixServer:
         if self._late_requests is not None:
             self._late_requests.forget(nspace)
 
+    def park(self) -> None:
+        """Serve nobody any more, because processes are about to be killed (see `parking`); only `stop` may follow."""
+        if self._running and self._parking is None:
+            from lwkpm.pmi.pmix.parking import Parking
+
+            self._parking = Parking(self._lib)
+            self._parking.park()
+
     def stop(self, *, clean: bool = True) -> None:
         """End the library and close the descriptors; more than once does no harm.
 
@@ -383,7 +400,7 @@ class PmixServer:
         if self._late_requests is not None:
             self._late_requests.close()
             clean = clean and self._late_requests.is_clean()
-        if clean and self._finalize():
+        if clean and self._parking is None and self._finalize():
             self._close()
         self._remove_tool_dir()
 
