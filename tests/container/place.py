@@ -130,7 +130,8 @@ class Place:
         pids = children_of(conenter) if conenter else []
         # With a pid namespace the ranks are one level below, under its first process.
         pids += [rank for pid in pids if read_bytes(f"/proc/{pid}/comm") == b"conenter\n" for rank in children_of(pid)]
-        return [pid for pid in pids if read_bytes(f"/proc/{pid}/comm") not in (b"conenter\n", b"squashfuse\n")]
+        # Not conenter's other children: squashfuse, and what reads the program's files ahead.
+        return [pid for pid in pids if b"\0LWKPM_RANK=" in read_bytes(f"/proc/{pid}/environ")]
 
     def leftovers(self) -> list[str]:
         """What is still there of this place's jobs, in words."""
