@@ -138,3 +138,12 @@ def test_environment_that_an_image_file_asks_for(place: Place, form: str, as_ord
     done = place.run("-x", "HERE=caller", "-n", "1", image, "sh", "-c", script, user=as_ordinary_user)
     assert done.stdout == "yes caller 0\n", done.stderr
     place.assert_clean()
+
+
+@pytest.mark.parametrize("given", [{}, {"LC_CTYPE": "C.UTF-8"}])
+def test_locale_is_the_caller_s_and_names_come_once(place: Place, given: dict[str, str]) -> None:
+    done = place.run("-n", "1", place.image, "env", env={"LANG": "C", **given})
+    names = [line.partition("=")[0] for line in done.stdout.splitlines()]
+    assert ("LC_CTYPE" in names) == bool(given), "Python sets LC_CTYPE for itself where the locale is C"
+    assert len(names) == len(set(names)), sorted(names)
+    place.assert_clean()

@@ -30,10 +30,12 @@ class Starter:
         """Order every rank of a world whose containers are there."""
         world.plan = world.plan.replace(apps=tuple(map(self._complete, world.plan.apps, world.plan.job.apps)))
         common = self._service.common_entries(world)
+        served = {entry.partition("=")[0] for entry in common}  # once: of two values programs take this one or that
         first = self._environments
         self._environments += len(world.plan.apps)
         for number, app in enumerate(world.plan.apps, first):
-            self._worlds.links[app.container].environment(number, [*app.env, *common])
+            kept = [entry for entry in app.env if entry.partition("=")[0] not in served]
+            self._worlds.links[app.container].environment(number, [*kept, *common])
         for rank in world.ranks:
             self._order(rank, first + rank.proc.app)
 

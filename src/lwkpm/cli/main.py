@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 EXIT_INTERRUPTED = 130
+COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 
 USAGE = """usage: lwkpm run [options] IMAGE APP [ARGS]   run an MPI job in a container (also: lwkpm-run)
        lwkpm explain [CODE]                   what an error code means and what to do
@@ -54,7 +55,17 @@ def _run(words: list[str]) -> int:
         return _version([]) if answer.topic == "version" else _run_help()
     from lwkpm.cli.run import run
 
+    _undo_coercion()
     return run(job, os.environ)
+
+
+def _undo_coercion() -> None:
+    """Take out the LC_CTYPE that Python sets where the locale is C (PEP 538): ranks get the caller's environment."""
+    if os.environ.get("LC_CTYPE") in COERCED:
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read()
+        if b"\0LC_CTYPE=" not in b"\0" + given:
+            del os.environ["LC_CTYPE"]
 
 
 def _run_help() -> int:
