@@ -22,6 +22,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from lwkpm.agent.shm import remove_segments
 from lwkpm.pmi.pmix.server import PmixServer
 from lwkpm.pmi.pmix.view import ProcState
 
@@ -309,6 +310,7 @@ def main() -> None:
         "leftovers": [name for name in os.listdir(folder) if not name.startswith("out.")],
     }
     shutil.rmtree(folder)
+    remove_segments("no KVS", WORLD, HOST)  # of Open MPI ranks that were killed
     print(json.dumps(report), flush=True)
     os._exit(0)  # as lwkpm-run: a libpmix that was not finalized may crash the interpreter's tear-down
 

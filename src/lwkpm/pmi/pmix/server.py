@@ -188,8 +188,8 @@ class PmixServer:
 
     @property
     def was_used(self) -> bool:
-        """Whether anybody has ever called."""
-        return self._late_requests is not None
+        """Whether anybody has ever called, be it that nobody has looked yet."""
+        return self._late_requests is not None or self.has_news
 
     def dispatch(self) -> list[PmixEvent]:
         """Answer all queued requests; the events among them, in order."""
@@ -242,7 +242,7 @@ class PmixServer:
         job = Job(appnums, parent, psets, [host for host, _ in nodes])
         infos = job_infos(nspace, appnums, nodes, here, universe_size)
         infos += [(c.USERID, c.UINT32, uid), (c.GRPID, c.UINT32, gid), *spawned_infos(parent), *extra]
-        self._jobs[nspace] = job
+        self._jobs[nspace] = job  # `_register` takes its process sets from here
         registration = nspace, len(nodes[here][1]), make_infos(infos, c.PROC_DATA, proc_infos(job, nodes))
         if self._running:
             self._register(registration)
