@@ -310,7 +310,8 @@ def main() -> None:
         "leftovers": [name for name in os.listdir(folder) if not name.startswith("out.")],
     }
     shutil.rmtree(folder)
-    remove_segments("no KVS", WORLD, HOST)  # of Open MPI ranks that were killed
+    for nspace in agent.jobs:
+        remove_segments("no KVS", nspace, HOST)  # of Open MPI ranks that were killed
     print(json.dumps(report), flush=True)
     os._exit(0)  # as lwkpm-run: a libpmix that was not finalized may crash the interpreter's tear-down
 
